@@ -1,0 +1,69 @@
+# The front door: `make` alone prints what there is. Nothing here needs an activated environment,
+# root, or a network beyond the package index.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo build test docs bench lint format lock clean
+
+SOURCES ?=
+RAW ?=
+WAREHOUSE ?=
+LINES ?= 1000000
+ARGS ?=
+DUCKDB ?=
+
+# DUCKDB=2.0.0 runs a target on another engine: the same locked environment, only duckdb replaced
+ENV := .venv$(if $(DUCKDB),-duckdb-$(DUCKDB))
+LOCKS := requirements/retour.txt $(if $(DUCKDB),requirements/duckdb-$(DUCKDB).txt)
+BIN := $(ENV)/bin
+LINT := .venv-lint/bin
+PYTHON_3_11 = $(shell for python in python3.11 python3 python3.12 python3.13; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+INSTALL = $(or $(PYTHON_3_11),$(error No Python 3.11 or newer found on the PATH)) requirements/install.py
+
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install the environment into .venv (nothing to do when it is up to date)
+	@$(INSTALL) $(ENV) $(LOCKS)
+
+demo: setup ## sample data, build, publish; prints where things are and three queries to try
+	@$(BIN)/retour demo
+
+build: setup ## build and publish your own data: SOURCES=a,b RAW=dir WAREHOUSE=file
+	@$(BIN)/retour build $(if $(SOURCES),--sources '$(SOURCES)') $(if $(RAW),--raw '$(RAW)') \
+		$(if $(WAREHOUSE),--warehouse '$(WAREHOUSE)') $(ARGS)
+
+test: setup ## run every test; ARGS='-k word' for some, DUCKDB=2.0.0 for the other engine
+	@$(BIN)/pytest $(ARGS)
+
+docs: setup ## the lineage and documentation site, as one file: target/static_index.html
+	@$(BIN)/dbt docs generate --static
+
+bench: setup ## time, memory and ratios of a whole build: LINES=1000000
+	@$(BIN)/python -m benchmarks --lines $(LINES) $(ARGS)
+
+lint: setup ## style and documentation gates: ruff, sqlfluff, dbt-bouncer
+	@$(INSTALL) .venv-lint requirements/lint.txt
+	$(LINT)/ruff check .
+	$(LINT)/ruff format --check .
+	$(LINT)/sqlfluff lint dbt_project
+	$(BIN)/dbt --quiet parse
+	$(LINT)/dbt-bouncer run
+
+format: ## apply the formatters: ruff and sqlfluff
+	@$(INSTALL) .venv-lint requirements/lint.txt
+	$(LINT)/ruff check --fix-only .
+	$(LINT)/ruff format .
+	$(LINT)/sqlfluff fix dbt_project
+
+# every package at one version with its hashes, for all platforms; needs uv on the PATH
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-strip-extras
+lock: ## write the lock files anew from pyproject.toml (needs uv; ARGS=--upgrade for newer versions)
+	$(LOCK) pyproject.toml --group test -o requirements/retour.txt $(ARGS)
+	$(LOCK) --group lint -o requirements/lint.txt $(ARGS)
+	echo duckdb==2.0.0 | $(LOCK) --no-config - -o requirements/duckdb-2.0.0.txt
+
+clean: ## remove environments, caches and what dbt wrote; data/ stays
+	rm -rf .venv .venv-* target logs .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""retour: SQL-first returns analytics on dbt and DuckDB."""
