@@ -15,12 +15,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main(venv: Path, locks: list[Path]) -> None:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 (an older Python may run this file)
         sys.exit(f"retour needs Python 3.11 or newer, this is {sys.version.split()[0]}.")
     missing = [lock.name for lock in locks if not lock.is_file()]
     if missing:
         known = ", ".join(sorted(path.name for path in Path(__file__).parent.glob("*.txt")))
-        sys.exit(f"There is no lock file {', '.join(missing)} in requirements/ (there is: {known}).")
+        sys.exit(f"No lock file {', '.join(missing)} in requirements/ (there is: {known}).")
     wanted = "".join(lock.read_text() for lock in locks)
     stamp = venv / "installed.txt"
     # the folder is part of the stamp: the scripts of a moved environment point to the old place
@@ -30,7 +30,8 @@ def main(venv: Path, locks: list[Path]) -> None:
     started = time.monotonic()
     print(f"Installing {venv.name} (once; needs the package index)", flush=True)
     create(venv)
-    pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-compile"]
+    python = str(venv / "bin" / "python")
+    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile"]
     for lock in locks:
         install(pip, lock)
     if "\nflit-core==" in wanted:

@@ -1,0 +1,218 @@
+"""Build: `dbt build` in this process, with a progress line per node and errors in plain words.
+
+dbt's own output is switched off; its events drive the progress, and its results the report of
+what failed. After a green build the operations marts are refreshed, because the build's own
+results are only known when it is over, and the marts are published.
+"""
+
+import contextlib
+import json
+import os
+import re
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from retour.errors import RetourError
+from retour.publish import Published, explain_lock, publish
+
+QUIET = ("--quiet", "--log-level", "none", "--log-level-file", "none", "--no-use-colors")
+FAILED = ("error", "fail", "runtime error", "partial success")
+# the longest silence on a screen before the progress says how far the tests are
+SILENCE_SECONDS = 2
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The folder of the dbt project: the first one upwards from here, else the installed one's."""
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents, Path(__file__).resolve().parent.parent):
+        if (folder / "dbt_project.yml").is_file() and (folder / "dbt_project").is_dir():
+            return folder
+    raise RetourError(f"There is no retour project in {here} or above: run this in a clone of it.")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to build. None means the project's default; paths are relative to where one stands."""
+
+    sources: tuple[str, ...] | None = None
+    raw: Path | None = None
+    warehouse: Path | None = None
+    as_of_date: str | None = None
+    return_window_days: int | None = None
+    random_seed: int | None = None
+
+    def dbt_vars(self) -> dict[str, Any]:
+        """The dbt vars that differ from the project's defaults."""
+        given = {
+            "sources": list(self.sources) if self.sources else None,
+            "raw": str(self.raw.resolve()) if self.raw else None,
+            "warehouse": str(self.warehouse.resolve()) if self.warehouse else None,
+            "as_of_date": self.as_of_date,
+            "return_window_days": self.return_window_days,
+            "random_seed": self.random_seed,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    def warehouse_path(self, root: Path) -> Path:
+        """The warehouse file that this builds."""
+        return self.warehouse.resolve() if self.warehouse else root / "data" / "warehouse.duckdb"
+
+
+def build(settings: Settings, out: TextIO = sys.stdout) -> Published:
+    """Build the warehouse, refresh the operations marts and publish.
+
+    Raises RetourError with everything that failed; nothing is published then.
+    """
+    root = project_root()
+    warehouse = settings.warehouse_path(root)
+    warehouse.parent.mkdir(parents=True, exist_ok=True)
+    progress = Progress(out)
+    with working_directory(root):
+        run_dbt(["build"], settings, warehouse, progress)
+        progress.say("Refreshing the operations marts")
+        run_dbt(["run", "--select", "tag:operations"], settings, warehouse, None)
+    progress.say(f"Publishing {shown(warehouse.parent / 'published')}")
+    published = publish(warehouse)
+    progress.say(f"Done in {progress.seconds():.0f} s: {published.tables} marts published")
+    return published
+
+
+def run_dbt(
+    command: list[str], settings: Settings, warehouse: Path, progress: "Progress | None"
+) -> None:
+    """Run one dbt command in this process and release the warehouse file afterwards."""
+    if progress:
+        progress.say("Starting dbt")
+    # here, not above: importing dbt takes seconds, in which `retour --help` should have answered
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    arguments = [*command, *QUIET, "--vars", json.dumps(settings.dbt_vars())]
+    try:
+        outcome = dbtRunner(callbacks=[progress.event] if progress else []).invoke(arguments)
+    finally:
+        # else the file stays locked by this very process
+        DuckDBConnectionManager.close_all_connections()
+    if outcome.success:
+        return
+    if isinstance(outcome.exception, KeyboardInterrupt):
+        raise outcome.exception
+    if outcome.exception is not None:
+        raise RetourError(explain_exception(outcome.exception, warehouse))
+    results = [result for result in outcome.result or [] if str(result.status) in FAILED]
+    skipped = sum(str(result.status) == "skipped" for result in outcome.result or [])
+    raise RetourError(explain_failures(results, skipped))
+
+
+def explain_exception(error: BaseException, warehouse: Path) -> str:
+    """Why dbt could not run at all, without its traceback."""
+    text = str(error).strip()
+    # dbt wraps the sentence of a database or of landing into its own headline
+    text = re.sub(r"\A(Runtime|Database|Compilation|Parsing) Error\s*", "", text).strip()
+    lines = [line.removeprefix("  ") for line in text.splitlines()]
+    return explain_lock(warehouse, RetourError("\n".join(lines)))
+
+
+def explain_failures(results: list[Any], skipped: int) -> str:
+    """One paragraph per failed node: its name, what it promises, and what was found."""
+    paragraphs = [explain_failure(result) for result in results]
+    ending = "Nothing was published."
+    if skipped:
+        ending = f"{skipped} nodes that depend on this were skipped. {ending}"
+    return "\n\n".join([*paragraphs, ending])
+
+
+def explain_failure(result: Any) -> str:
+    """Name, description and finding of one failed node."""
+    node = result.node
+    kind = {"test": "Test", "unit_test": "Unit test", "model": "Model", "seed": "Seed"}.get(
+        str(node.resource_type), "Node"
+    )
+    lines = [f"{kind} failed: {node.name} ({node.original_file_path})"]
+    if node.description:
+        lines.append(" ".join(node.description.split()))
+    if result.failures and str(node.resource_type) == "test":
+        rows = "1 row breaks" if result.failures == 1 else f"{result.failures:,} rows break"
+        lines.append(f"{rows} this. The query that finds them: {node.compiled_path}")
+    elif result.message:
+        lines += [line.rstrip() for line in result.message.strip().splitlines()]
+    return "\n  ".join(lines)
+
+
+@dataclass
+class Progress:
+    """Prints what dbt does: a line per model and seed, tests counted, failures at once."""
+
+    out: TextIO = sys.stdout
+    started: float = field(default_factory=time.monotonic)
+    total: int = 0
+    finished: int = 0
+    tests: Counter[str] = field(default_factory=Counter)
+    last: float = field(default_factory=time.monotonic)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def seconds(self) -> float:
+        """Seconds since the build began."""
+        return time.monotonic() - self.started
+
+    def say(self, message: str) -> None:
+        """Print one line with the time since the start."""
+        print(f"{self.seconds():6.1f} s  {message}", file=self.out, flush=True)
+        self.last = time.monotonic()
+
+    def event(self, event: Any) -> None:
+        """dbt's callback; called from its worker threads."""
+        name = event.info.name
+        with self.lock:
+            if name == "MainReportVersion":
+                self.say("Reading the project")
+            elif name == "FoundStats":
+                self.say("Landing raw files")
+            elif name == "ConcurrencyLine":
+                self.say("Building")
+            elif name == "LogStartLine":
+                self.total = event.data.total
+            elif name == "NodeFinished":
+                self.node_finished(event.data.node_info, event.data.run_result)
+
+    def node_finished(self, node: Any, result: Any) -> None:
+        """Count a node and say so if it is worth a line."""
+        self.finished += 1
+        width = len(str(self.total))
+        count = f"[{self.finished:{width}}/{self.total}]"
+        if result.status in FAILED or result.status == "warn":
+            self.say(f"{count} {result.status.upper()}  {node.node_name}")
+        elif result.status == "skipped":
+            pass
+        elif node.resource_type in ("test", "unit_test"):
+            self.tests[result.status] += 1
+            if time.monotonic() - self.last > SILENCE_SECONDS:
+                self.say(f"{count} {self.tests['pass']} tests passed")
+        else:
+            relation = f"{node.node_relation.schema}.{node.node_relation.alias}"
+            self.say(f"{count} {relation} ({result.execution_time:.1f} s)")
+
+
+@contextlib.contextmanager
+def working_directory(folder: Path) -> Iterator[None]:
+    """Run a block with another working directory: dbt takes the project and paths from there."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

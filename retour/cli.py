@@ -1,0 +1,98 @@
+"""The command line: `retour build`, `retour publish`, `retour demo`."""
+
+import datetime
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from retour import answers
+from retour.build import Settings, build, project_root, shown
+from retour.errors import RetourError
+from retour.publish import publish
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+class Commands(click.Group):
+    """A group whose commands end a RetourError as a message and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RetourError as error:
+            click.secho(f"\n{error}", fg="red", err=True)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            click.secho("\nInterrupted; nothing was published.", fg="red", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Returns analytics: raw order files in, tested marts out, in one DuckDB file."""
+
+
+def build_options(command: Callable) -> Callable:
+    """The options that say what to build; each is a dbt var of the same name."""
+    options = [
+        click.option("--sources", help="Folders of the raw folder, with commas between."),
+        click.option("--raw", type=FOLDER, help="Folder of raw files (default: data/raw)."),
+        click.option("--warehouse", type=FILE, help="File to build (data/warehouse.duckdb)."),
+        click.option(
+            "--as-of-date",
+            type=click.DateTime(["%Y-%m-%d"]),
+            help="Look from this day; default: the newest event in the data.",
+        ),
+        click.option(
+            "--return-window-days",
+            type=click.IntRange(min=1),
+            help="Age at which a line's returns count as complete.",
+        ),
+        click.option("--random-seed", type=int, help="Seed of everything fitted on a sample."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command("build")
+@build_options
+def build_command(
+    sources: str | None, as_of_date: datetime.datetime | None, **settings: Any
+) -> None:
+    """Build the warehouse from raw files, test it, and publish the marts."""
+    names = tuple(name.strip() for name in sources.split(",") if name.strip()) if sources else None
+    if sources is not None and not names:
+        raise click.BadParameter("name at least one source", param_hint="--sources")
+    day = as_of_date.date().isoformat() if as_of_date else None
+    published = build(Settings(sources=names, as_of_date=day, **settings))
+    click.echo(f"Open {shown(published.path)} with any DuckDB client, read-only.")
+
+
+@main.command("publish")
+@click.option("--warehouse", type=FILE, help="Warehouse file (default: data/warehouse.duckdb).")
+def publish_command(warehouse: Path | None) -> None:
+    """Publish the marts of a warehouse that is already built."""
+    path = Settings(warehouse=warehouse).warehouse_path(project_root())
+    published = publish(path, say=click.echo)
+    click.echo(f"{published.tables} marts, {published.rows:,} rows: {shown(published.path)}")
+
+
+@main.command("demo")
+def demo_command() -> None:
+    """Build the sample data and show where things are and three questions worth asking."""
+    settings = Settings(sources=("demo",))
+    published = build(settings)
+    click.echo(f"\nWarehouse: {shown(settings.warehouse_path(project_root()))}")
+    click.echo(f"Published: {shown(published.path)} (read this one: no build locks it)\n")
+    click.echo(answers.render(published.path))
+    click.echo("Ask your own, for example from Python:\n")
+    click.echo(
+        f"    import duckdb\n"
+        f'    marts = duckdb.connect("{shown(published.path)}", read_only=True)\n'
+        f'    marts.sql("show all tables").show()\n'
+    )
