@@ -1,0 +1,399 @@
+"""Write a sample of marketplace exports, and the truth about it beside them.
+
+    python -m data.generate --out data --source demo --lines 60000 --seed 1
+
+The world is made by the SQL in `data/sql`; this file checks the options, runs the SQL and writes the
+files. The same options give the same bytes, whatever the machine's threads; nothing reads the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import math
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import duckdb
+
+SQL_FOLDER = Path(__file__).parent / "sql"
+CHUNK_LINES = 2_000_000  # lines made at a time: bounds the memory
+BUCKET_LINES = 4_000_000  # lines whose customers' past is looked at together
+CSV_LIMIT = 1_000_000  # largest world written as CSV unless asked for
+QUIET_BELOW = 300_000  # worlds below this are made in a few seconds: no progress lines
+
+ORDER_LINE_COLUMNS = (
+    "order_line_id, order_id, ordered_at, customer_id, product_id, seller_id, marketplace, category, "
+    "brand, size, colour, country, currency, quantity, unit_price, discount_amount, tax_amount, "
+    "shipping_amount, payment_method, channel, customer_type, promised_at, delivered_at, "
+    "cancelled_at, return_status"
+)
+RETURN_COLUMNS = (
+    "return_id, order_line_id, order_id, product_id, customer_id, quantity, returned_at, "
+    "refund_amount, currency, reason, condition"
+)
+REVIEW_COLUMNS = "rating, reviewed_at, order_line_id, order_id, product_id, customer_id, seller_id"
+ENTITY_COLUMNS = {
+    "customer": "customer_id, name, email, country, created_at, customer_type",
+    "product": "product_id, name, category, brand, unit_cost, created_at",
+    "seller": "seller_id, name, country, created_at",
+}
+
+# What a crashed export leaves at the end of a CSV file: a short row and one with too many fields.
+RAGGED_ROWS = {
+    "order_lines": (
+        "AG-X999999901-1,AG-X999999901,2025-03-01 12:00:00,C00000001",
+        "AG-X999999902-1,AG-X999999902,2025-03-01 12:00:00,C00000001,P000001,S00001,agora,shoes,"
+        "Alba,40,black,DE,EUR,1,59.95,0.00,11.39,0.00,card,web,returning,2025-03-05 20:00:00,,,,"
+        "one,too,many",
+    ),
+    "returns": ("RX999999901,AG-X999999901-1,,,,1",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """The options of a generated world; `generate` describes each."""
+
+    source: str = "demo"
+    lines: int = 60_000
+    seed: int = 1
+    sellers: int | None = None
+    days: int = 546
+    end_date: str | dt.date = "2026-06-30"
+    stationary: bool = False
+    quiet: bool = False
+    incidents: int = 0
+    identical_sellers: bool = False
+    noise_labels: bool = False
+    no_returns: bool = False
+    delay_shift: tuple[int, int] | None = None
+    dirt: float = 0.005
+    exclusions: float = 0.004
+    return_shape: str = "mixed"
+    format: str | None = None
+
+
+def generate(out_dir: str | Path, *, threads: int | None = None, **options: object) -> Path:
+    """Write one world and return the folder of its input files.
+
+    Files go to `<out_dir>/raw/<source>/` (the exports) and `<out_dir>/truth/<source>/` (what only
+    the generator knows). Both are written beside their place and renamed when complete; a sample
+    of the same name made earlier is replaced.
+
+    Options (keyword only):
+        source: name of the source and of its folder; lower case letters, digits and underscores.
+        lines: number of true order lines, before dirt and exclusions.
+        seed: another number gives another world of the same kind.
+        sellers: number of sellers; default one per 2,000 lines, at least 60.
+        days, end_date: length of the data and their last day.
+        stationary: no season, growth or trend.
+        quiet: without the flash sale and the supply crisis.
+        incidents: number of injected incidents of varied kind and size.
+        identical_sellers: no seller and no product is better or worse than its category.
+        noise_labels: every line returns with the same probability.
+        no_returns: nothing is returned and there is no returns file.
+        delay_shift: (day, days): every return due on or after that day (0 = first day of the
+            data) comes so many days later; none is added or lost.
+        dirt: share of lines with injected dirt; 0 = clean.
+        exclusions: share of lines with a postage or gift card row beside them, and four times
+            the share of test orders.
+        return_shape: `mixed` (by line, by order and product, by customer and product: one way per
+            marketplace) or `line` (every return names its order line).
+        format: `csv` or `parquet`; default csv up to a million lines.
+        threads: DuckDB threads; changes nothing but the time.
+
+    Raises ValueError for an option that makes no sense, FileExistsError if the folder to replace
+    was not written by this generator.
+    """
+    try:
+        world = World(**options)
+    except TypeError as error:
+        raise ValueError(f"generate: {str(error).replace('World.__init__() ', '')}") from None
+    _check(world)
+    out = Path(out_dir)
+    raw, truth = out / "raw" / world.source, out / "truth" / world.source
+    if raw.exists() and not (truth / "world.parquet").exists():
+        raise FileExistsError(
+            f"{raw} exists but was not written by the generator, so it is left alone. "
+            "Choose another source name, or move that folder away."
+        )
+    raw.parent.mkdir(parents=True, exist_ok=True)
+    truth.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".generating-{world.source}-", dir=out))
+    try:
+        for name in ("raw", "truth", "parts", "spill"):
+            (work / name).mkdir()
+        _write(world, work, threads)
+        # the truth first: input files without their truth would look like someone else's data
+        for made, place in ((work / "truth", truth), (work / "raw", raw)):
+            if place.exists():
+                place.rename(work / f"old-{made.name}")
+            made.rename(place)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return raw
+
+
+def _check(world: World) -> None:
+    """Raise ValueError, naming the option, what it was, and what it may be."""
+
+    def refuse(option: str, wanted: str) -> None:
+        raise ValueError(f"generate: {option}={getattr(world, option)!r} is not possible: {wanted}.")
+
+    def is_whole(value: object, low: int, high: int) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+    if not isinstance(world.source, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", world.source):
+        refuse("source", "use lower case letters, digits and underscores, a letter first")
+    for option, low, high in (
+        ("lines", 1, 500_000_000), ("seed", 0, 2**62), ("days", 7, 3_660), ("incidents", 0, 1_000),
+    ):
+        if not is_whole(getattr(world, option), low, high):
+            refuse(option, f"it must be a whole number from {low:,} to {high:,}")
+    if world.sellers is not None and not is_whole(world.sellers, 1, 50_000):
+        refuse("sellers", "it must be a whole number from 1 to 50,000")
+    try:
+        dt.date.fromisoformat(str(world.end_date))
+    except ValueError:
+        refuse("end_date", "write it as YYYY-MM-DD")
+    for option in ("dirt", "exclusions"):
+        value = getattr(world, option)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 0.2:
+            refuse(option, "it is a share of the lines, from 0 to 0.2")
+    if world.delay_shift is not None:
+        shift = world.delay_shift
+        if len(shift) != 2 or not is_whole(shift[0], 0, world.days) or not is_whole(shift[1], 1, 60):
+            refuse("delay_shift", f"it is (day from 0 to {world.days}, 1 to 60 days later)")
+    if world.return_shape not in ("mixed", "line"):
+        refuse("return_shape", "choose mixed or line")
+    if world.format not in (None, "csv", "parquet"):
+        refuse("format", "choose csv or parquet")
+
+
+def _write(world: World, work: Path, threads: int | None) -> None:
+    """Make the world and write all its files into `work`/raw and `work`/truth."""
+    sellers = world.sellers or max(60, world.lines // 2_000)
+    customer_groups = max(4, math.ceil(world.lines / 4.5 / 32))
+    products = min(200_000, max(4 * sellers, world.lines // 60, 240))
+    end = dt.date.fromisoformat(str(world.end_date))
+    first = end - dt.timedelta(days=world.days - 1)
+    shift_day, shift_days = world.delay_shift or (0, 0)
+    file_format = world.format or ("csv" if world.lines <= CSV_LIMIT else "parquet")
+    buckets = math.ceil(world.lines / BUCKET_LINES)
+    variables = {
+        **{
+            name: value
+            for name, value in asdict(world).items()
+            if isinstance(value, bool) or name in ("lines", "seed", "days", "incidents", "return_shape")
+        },
+        "dirt": float(world.dirt),
+        "exclusions": float(world.exclusions),
+        "sellers": sellers,
+        "products": products,
+        "customer_groups": customer_groups,
+        "customers": customer_groups * 32,
+        "wheel_slots": min(1_000_000, 16 * products),
+        "blocks": math.ceil(world.lines / 6),
+        "chunk_lines": CHUNK_LINES,
+        "first_date": first,
+        "data_end": dt.datetime.combine(end + dt.timedelta(days=1), dt.time()),
+        "shift_from": dt.datetime.combine(first + dt.timedelta(days=shift_day), dt.time()),
+        "shift_days": shift_days,
+        "intercept": -0.38,
+        "buckets": buckets,
+    }
+
+    session = duckdb.connect(str(work / "parts" / "work.duckdb") if buckets > 1 else ":memory:")
+    try:
+        session.execute(f"set temp_directory = {_quoted(work / 'spill')}")
+        if threads is not None:
+            session.execute(f"set threads = {int(threads)}")
+        if buckets > 1:
+            session.execute("set memory_limit = '4GB'")
+        for name, value in variables.items():
+            session.execute(f"set variable {name} = {_literal(value)}")
+        for name in ("00_random", "10_calendar", "20_parameters", "30_entities", "31_wheels",
+                     "32_incidents", "33_tallies"):
+            _run(session, name)
+        _write_lines(session, world, work, file_format)
+        _write_entities(session, work, file_format)
+        _write_truth(session, work, buckets, {**asdict(world), "sellers": sellers,
+                     "end_date": end, "format": file_format})
+        if file_format == "csv" and world.dirt > 0:
+            _append_ragged_rows(work / "raw")
+    finally:
+        session.close()
+
+
+def _write_lines(
+    session: duckdb.DuckDBPyConnection, world: World, work: Path, file_format: str
+) -> None:
+    """Make order lines, returns and reviews chunk by chunk and write each chunk."""
+    chunks = [row[0] for row in session.execute(
+        "select distinct chunk from calendar where block_to > block_from order by chunk"
+    ).fetchall()]
+    for number, chunk in enumerate(chunks, start=1):
+        session.execute(f"set variable chunk = {chunk}")
+        for name in ("40_line_picks", "41_line_terms", "42_line_outcomes", "50_order_lines",
+                     "51_returns", "52_reviews", "70_truth"):
+            _run(session, name)
+        part = number if len(chunks) > 1 else None
+        _copy(session, f"select {_texts(ORDER_LINE_COLUMNS)} from order_line_rows order by line_no, row_rank",
+              work / "raw", "order_lines", file_format, part)
+        if not world.no_returns:
+            _copy(session, f"select {_texts(RETURN_COLUMNS)} from return_rows order by sort_at, sort_no, "
+                  "row_rank, return_id", work / "raw", "returns", file_format, part)
+        _copy(session, f"select {_texts(REVIEW_COLUMNS)} from review_rows order by sort_at, sort_no",
+              work / "raw", "reviews", file_format, part)
+        _copy(session, "from return_part", work / "truth", "return_truth", "parquet", part)
+        _copy(session, "from line_part", work / "parts", "lines", "parquet", number)
+        if world.lines >= QUIET_BELOW:
+            made = session.execute(
+                f"select least({world.lines}, 6 * max(block_to)) from calendar where chunk = {chunk}"
+            ).fetchall()[0][0]
+            _say(f"{world.source}: {made:,} of {world.lines:,} lines made")
+
+
+def _write_entities(session: duckdb.DuckDBPyConnection, work: Path, file_format: str) -> None:
+    """Write the files of customers, products and sellers."""
+    _run(session, "60_entities")
+    for name, key in (("customer", "customer_no"), ("product", "product_no"), ("seller", "seller_no")):
+        _copy(session, f"select {_texts(ENTITY_COLUMNS[name])} from {name}_rows order by {key}",
+              work / "raw", f"{name}s", file_format)
+
+
+def _write_truth(
+    session: duckdb.DuckDBPyConnection, work: Path, buckets: int, options: dict[str, object]
+) -> None:
+    """Write the truth: the oracle line by line, then the summaries and the options."""
+    session.execute("create view line_parts as from read_parquet("
+                    f"{_quoted(work / 'parts' / 'lines-*.parquet')})")
+    _run(session, "71_line_truth")
+    for bucket in range(buckets):
+        session.execute(f"set variable bucket = {bucket}")
+        _copy(session, "from line_truth", work / "truth", "line_truth", "parquet",
+              bucket + 1 if buckets > 1 else None)
+        if buckets > 1:
+            _say(f"{options['source']}: truth of the lines, part {bucket + 1} of {buckets}")
+    _run(session, "72_summaries")
+    for name in ("seller", "product", "category", "incident", "curve", "dirt"):
+        plural = {"category": "categories", "dirt": "dirt"}.get(name, f"{name}s")
+        _copy(session, f"from {name}_truth", work / "truth", plural, "parquet")
+    shift_day, shift_days = options.pop("delay_shift") or (None, None)
+    options |= {"delay_shift_day": shift_day, "delay_shift_days": shift_days}
+    columns = ", ".join(f"{_literal(value)} as {name}" for name, value in options.items())
+    _copy(session, f"select {columns}", work / "truth", "world", "parquet")
+
+
+def _append_ragged_rows(folder: Path) -> None:
+    """Append rows that do not have as many fields as the header to the last CSV file of a table."""
+    for table, rows in RAGGED_ROWS.items():
+        for file in sorted(folder.glob(f"{table}*.csv"))[-1:]:
+            with file.open("a", encoding="utf-8", newline="") as lines:
+                lines.writelines(f"{row}\n" for row in rows)
+
+
+def _run(session: duckdb.DuckDBPyConnection, name: str) -> None:
+    session.execute((SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8"))
+
+
+def _copy(
+    session: duckdb.DuckDBPyConnection,
+    query: str,
+    folder: Path,
+    name: str,
+    file_format: str,
+    part: int | None = None,
+) -> None:
+    """Write a query's rows, in its order, to one file."""
+    if file_format == "csv":
+        file = folder / (f"{name}.csv" if part is None else f"{name}_{part:04}.csv")
+        how = "format csv, header true"
+    else:
+        file = folder / (f"{name}.parquet" if part is None else f"{name}-{part:04}.parquet")
+        how = "format parquet, compression zstd"
+    session.execute(f"copy ({query}) to {_quoted(file)} ({how})")
+
+
+def _texts(columns: str) -> str:
+    """Select these columns, an empty text as nothing at all."""
+    return f"nullif(columns([{', '.join(_quoted(name) for name in columns.split(', '))}]), '')"
+
+
+def _quoted(text: object) -> str:
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def _literal(value: object) -> str:
+    """Write a Python value as a typed SQL literal."""
+    if value is None:
+        return "null::integer"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return f"{value}::bigint"
+    if isinstance(value, float):
+        return f"{value!r}::double"
+    if isinstance(value, dt.datetime):
+        return f"timestamp '{value:%Y-%m-%d %H:%M:%S}'"
+    if isinstance(value, dt.date):
+        return f"date '{value:%Y-%m-%d}'"
+    return _quoted(value)
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m data.generate",
+        description="Write a sample of marketplace exports, and the truth about it beside them.",
+    )
+    add = parser.add_argument
+    add("--out", default="data", metavar="DIR", help="writes DIR/raw/SOURCE and DIR/truth/SOURCE")
+    add("--source", default="demo", help="name of the source (default demo)")
+    add("--lines", type=int, default=60_000, help="true order lines (default 60000)")
+    add("--seed", type=int, default=1, help="another number, another world of the same kind")
+    add("--sellers", type=int, help="sellers (default one per 2,000 lines, at least 60)")
+    add("--days", type=int, default=546, help="length of the data in days (default 546)")
+    add("--end-date", default="2026-06-30", help="last day of the data (default 2026-06-30)")
+    add("--stationary", action="store_true", help="no season, growth or trend")
+    add("--quiet", action="store_true", help="without the flash sale and the supply crisis")
+    add("--incidents", type=int, default=0, help="inject so many incidents")
+    add("--identical-sellers", action="store_true", help="no seller or product is at fault")
+    add("--noise-labels", action="store_true", help="every line returns with the same probability")
+    add("--no-returns", action="store_true", help="nothing is returned")
+    add("--delay-shift", metavar="DAY:DAYS",
+        help="returns due from that day on (0 = first day) come so many days later")
+    add("--dirt", type=float, default=0.005, help="share of lines with dirt (default 0.005)")
+    add("--exclusions", type=float, default=0.004,
+        help="share of lines with a postage or gift card row (default 0.004)")
+    add("--return-shape", default="mixed", choices=("mixed", "line"),
+        help="how returns name their sale (default mixed)")
+    add("--format", choices=("csv", "parquet"), help="default csv up to a million lines")
+    add("--threads", type=int, help="threads to use; changes nothing but the time")
+    options = vars(parser.parse_args(arguments))
+    out = options.pop("out")
+    if options["delay_shift"] is not None:
+        day, _, days = options["delay_shift"].partition(":")
+        if not (day.isdigit() and days.isdigit()):
+            parser.error("--delay-shift is written DAY:DAYS, for example 500:7")
+        options["delay_shift"] = (int(day), int(days))
+    try:
+        folder = generate(out, **options)
+    except (ValueError, FileExistsError) as error:
+        parser.error(str(error))
+    _say(f"wrote {folder} and {Path(out) / 'truth' / options['source']}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,119 @@
+-- What the world is like: categories, countries, marketplaces, how orders are built.
+
+create or replace table categories as
+select
+    *,
+    (row_number() over (order by category) - 1)::int as category_no,
+from (
+    values
+    -- shares of demand by marketplace, season (amplitude, peak month), base return rate,
+    -- delay from delivery to return in days (Weibull shape and scale), price in EUR (median, spread)
+    ('beauty', false, [0.09, 0.12, 0.10], 0.15, 12, 0.045, 1.20, 9.0, 22.0, 0.45),
+    ('dresses', true, [0.14, 0.04, 0.24], 0.35, 6, 0.375, 1.25, 8.0, 55.0, 0.45),
+    ('electronics', false, [0.12, 0.30, 0.02], 0.20, 12, 0.100, 1.15, 13.0, 110.0, 0.80),
+    ('home', false, [0.11, 0.22, 0.04], 0.15, 3, 0.110, 1.15, 12.0, 45.0, 0.60),
+    ('shoes', true, [0.18, 0.08, 0.22], 0.15, 9, 0.315, 1.30, 9.0, 75.0, 0.40),
+    ('tops', true, [0.17, 0.06, 0.20], 0.15, 7, 0.240, 1.25, 8.5, 28.0, 0.40),
+    ('toys', false, [0.07, 0.13, 0.04], 0.50, 12, 0.080, 1.20, 13.5, 26.0, 0.55),
+    ('trousers', true, [0.12, 0.05, 0.14], 0.12, 10, 0.300, 1.25, 9.0, 48.0, 0.35)
+) as rows (
+    category, is_sized, shares, season_amplitude, season_peak, base_rate, delay_shape, delay_scale,
+    price_median, price_spread
+);
+
+-- every category has at least six sizes or six colours, so that an order of six lines can hold the
+-- same product six times without two equal lines
+create or replace table variants as
+select * from (
+    values
+    ('beauty', ['15 ml', '30 ml', '50 ml', '75 ml', '100 ml', '200 ml'], ['']),
+    ('dresses', ['32', '34', '36', '38', '40', '42', '44'], ['black', 'red', 'navy', 'green', 'floral']),
+    ('electronics', [''], ['black', 'white', 'silver', 'blue', 'graphite', 'gold']),
+    ('home', [''], ['white', 'oak', 'grey', 'black', 'sand', 'olive', 'blue']),
+    ('shoes', ['36', '37', '38', '39', '40', '41', '42', '43', '44', '45'], ['black', 'white', 'brown', 'blue']),
+    ('tops', ['XS', 'S', 'M', 'L', 'XL', 'XXL'], ['white', 'black', 'grey', 'blue', 'red', 'green']),
+    ('toys', [''], ['red', 'blue', 'green', 'yellow', 'pink', 'mixed']),
+    ('trousers', ['W28', 'W30', 'W32', 'W34', 'W36', 'W38'], ['blue', 'black', 'beige', 'grey'])
+) as rows (category, sizes, colours);
+
+create or replace table marketplaces as
+select * from (
+    values (1, 'agora', 'AG', 0.45), (2, 'bazaar', 'BZ', 0.38), (3, 'corner', 'CO', 0.17)
+) as rows (marketplace_no, marketplace, prefix, share);
+
+-- eur_rate: EUR for one unit of the currency; transit_days: usual days from order to delivery
+create or replace table countries as
+select
+    *,
+    sum(slots) over (order by country) - slots as slot_from,
+from (
+    values
+    ('AT', 'EUR', 1.000, 0.20, 6, 2, 0.10, 0.03),
+    ('DE', 'EUR', 1.000, 0.19, 30, 2, 0.15, 0.02),
+    ('ES', 'EUR', 1.000, 0.21, 8, 4, -0.10, 0.22),
+    ('FR', 'EUR', 1.000, 0.20, 13, 3, -0.05, 0.04),
+    ('GB', 'GBP', 1.170, 0.20, 13, 3, 0.05, 0.02),
+    ('IT', 'EUR', 1.000, 0.22, 7, 4, -0.15, 0.30),
+    ('NL', 'EUR', 1.000, 0.21, 8, 2, 0.10, 0.02),
+    ('PL', 'PLN', 0.235, 0.23, 6, 3, -0.05, 0.35),
+    ('SE', 'SEK', 0.088, 0.25, 4, 3, 0.00, 0.05),
+    ('US', 'USD', 0.920, 0.07, 5, 5, -0.10, 0.01)
+) as rows (country, currency, eur_rate, tax_rate, slots, transit_days, log_odds, cod_share);
+
+create or replace table country_wheel as
+select
+    slot_from + unnest(range(slots)) as slot,
+    * exclude (slots, slot_from),
+from countries;
+
+-- a block of six lines is cut into orders by one of these patterns (20 equal chances)
+create or replace table order_patterns as
+with patterns as (
+    select
+        row_number() over (order by rank, copy) - 1 as pattern_no,
+        sizes,
+    from (
+        select
+            rank,
+            sizes,
+            unnest(range(copies)) as copy,
+        from (
+            values
+            (1, 3, [1, 1, 1, 1, 1, 1]), (2, 4, [1, 1, 1, 1, 2]), (3, 3, [1, 1, 2, 2]),
+            (4, 3, [1, 1, 1, 3]), (5, 3, [1, 2, 3]), (6, 1, [2, 4]), (7, 1, [1, 1, 4]),
+            (8, 1, [1, 5]), (9, 1, [6])
+        ) as rows (rank, copies, sizes)
+    )
+),
+orders as (
+    select
+        pattern_no,
+        generate_subscripts(sizes, 1) - 1 as order_in_block,
+        unnest(sizes) as order_size,
+    from patterns
+),
+lines as (
+    select
+        pattern_no,
+        order_in_block,
+        order_size,
+        unnest(range(1, order_size + 1)) as line_in_order,
+    from orders
+)
+select
+    pattern_no,
+    order_in_block,
+    order_size,
+    line_in_order,
+    row_number() over (partition by pattern_no order by order_in_block, line_in_order) - 1 as line_in_block,
+from lines;
+
+-- what no one sees at checkout: how a customer is disposed to return, and how likely each kind is
+create or replace table customer_kinds as
+select * from (
+    values
+    (1, 'careful', -0.50, 0.00, 0.26),
+    (2, 'usual', 0.00, 0.26, 0.76),
+    (3, 'choosy', 0.50, 0.76, 0.993),
+    (4, 'serial', 2.00, 0.993, 1.00)
+) as rows (kind_no, customer_kind, log_odds, chance_from, chance_to);

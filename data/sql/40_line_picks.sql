@@ -1,0 +1,81 @@
+-- Who buys what, where and when: one row per line of the current chunk.
+
+create or replace temp table line_picks as
+with blocks as (
+    select
+        * exclude (block_from, block_to, chunk),
+        unnest(range(block_from, block_to)) as block,
+    from calendar
+    where chunk = getvariable('chunk')
+),
+lines as (
+    select
+        blocks.*,
+        block * 6 + line_in_block as line_no,
+        block * 6 + order_in_block as order_no,
+        line_in_order,
+        order_size,
+    from blocks
+    inner join order_patterns on order_patterns.pattern_no = pick('order pattern', block, 20)
+    where block * 6 + line_in_block < getvariable('lines')
+),
+orders as (
+    select
+        * exclude (block, is_flash_sale),
+        is_flash_sale,
+        pick('marketplace', order_no, 1000)::int as marketplace_slot,
+        draw('guest', order_no) < 0.14 as is_guest,
+        -- one multi-line order in seven takes the same product in two or three sizes
+        order_size >= 2 and draw('bracketing', order_no) < 0.15 as has_bracket,
+        case when order_size >= 3 and draw('bracket size', order_no) < 0.3 then 3 else 2 end
+            as bracket_size,
+        -- customers are numbered in order of birth, half of them born before the data begin, and
+        -- live for an exponential time: the lag is the age of the customer who orders now
+        0.5 + 0.5 * block / getvariable('blocks') as born,
+        -0.2 * ln(1 - draw('customer age', order_no) * (1 - exp(-5 * born))) as age,
+        (floor((born - age) * getvariable('customer_groups')) * 32)::bigint as group_start,
+        greatest(1, ceil(32 * exp(-5 * age)))::int as alive,
+    from lines
+),
+candidates as (
+    -- of three customers alive in a group of contemporaries the keenest one orders
+    select
+        * exclude (born, group_start, alive),
+        greatest(
+            keenness_key(group_start + pick('customer a', order_no, alive)),
+            keenness_key(group_start + pick('customer b', order_no, alive)),
+            keenness_key(group_start + pick('customer c', order_no, alive))
+        ) as keenest,
+    from orders
+),
+people as (
+    select
+        * exclude (keenest),
+        case when is_guest then null else keenest % 4294967296 end::bigint as customer_no,
+        -- a guest is someone new each time
+        case when is_guest then 4000000000 + order_no else keenest % 4294967296 end::bigint as person_no,
+        has_bracket and line_in_order <= bracket_size as is_bracketed,
+        case when has_bracket and line_in_order <= bracket_size then line_no - line_in_order + 1
+            else line_no
+        end as choice_no,
+        pick('category', choice_no, 400)::int as category_slot,
+    from candidates
+),
+categorised as (
+    select
+        people.*,
+        marketplace_no,
+        category_no,
+        pick('product', choice_no, product_slots)::int as product_slot,
+    from people
+    inner join marketplace_wheel using (is_flash_sale, marketplace_slot)
+    inner join category_wheel
+        using (marketplace_no, month, is_bracketed, category_slot)
+)
+select
+    * exclude (
+        marketplace_slot, category_slot, product_slot, product_no, launch_day, older_product_no, choice_no
+    ),
+    case when day >= launch_day then product_no else older_product_no end as product_no,
+from categorised
+inner join product_wheel using (marketplace_no, category_no, product_slot);

@@ -1,0 +1,130 @@
+-- Will the line come back? Additive on the log-odds scale, then one draw per line.
+
+create or replace temp table line_outcomes as
+with visible as (
+    -- everything that is known at checkout, or learnable for good from history (seller and product)
+    select
+        *,
+        gross_amount - discount_amount as net_amount,
+        round((gross_amount - discount_amount) * eur_rate::decimal(6, 3), 2)::decimal(12, 2)
+            as net_amount_eur,
+        getvariable('intercept')
+        + ln(base_rate / (1 - base_rate))
+        + 0.25 * ln(list_price / price_median)
+        + 0.60 * ln(price_factor)
+        + 0.90 * discount_share
+        + case when is_bracketed then 1.3 else 0 end
+        + case payment_method when 'invoice' then 0.25 when 'cod' then 0.10 when 'bank_transfer' then -0.2
+            else 0 end
+        + case channel when 'app' then 0.08 when 'phone' then -0.15 else 0 end
+        + case customer_type when 'vip' then -0.15 when 'new' then 0.10 else 0 end
+        + country_log_odds
+        + case when getvariable('stationary') then 0
+            else 0.08 * day / 365.25 + case when month in (12, 1) then 0.15 else 0 end
+        end as market_log_odds,
+    from line_terms
+),
+latent as (
+    -- hidden from everyone: the kind of customer, the mood of the order, lateness still to come
+    select
+        visible.*,
+        customer_kind,
+        market_log_odds + seller_log_odds + product_log_odds as visible_log_odds,
+        customer_kinds.log_odds
+        + case when draw('mood', order_no) < 0.5 then -0.25 else 0.25 end
+        + case when is_late then 0.40 else 0 end as hidden_log_odds,
+    from visible
+    inner join customer_kinds
+        on draw('customer kind', person_no) >= chance_from
+        and draw('customer kind', person_no) < chance_to
+),
+chances as (
+    select
+        *,
+        case when getvariable('no_returns') then 0
+            when getvariable('noise_labels') then 0.22
+            else round(logistic(visible_log_odds + hidden_log_odds + incident_log_odds), 9)
+        end as p_true,
+        1 + pick('size that fits', order_no, bracket_size) as fitting_line,
+    from latent
+),
+fitted as (
+    -- of several sizes one fits: it tends to stay, the others tend to go back; p is the mean of both
+    select
+        *,
+        p_true + case
+            when not is_bracketed or getvariable('noise_labels') then 0
+            when line_in_order = fitting_line then -0.7 * least(p_true, 1 - p_true)
+            else 0.7 * least(p_true, 1 - p_true) / (bracket_size - 1)
+        end as p_fitted,
+    from chances
+),
+decided as (
+    select
+        *,
+        not is_cancelled and not is_undelivered and draw('returned', line_no) < p_fitted
+            as will_return,
+    from fitted
+)
+select
+    * exclude (
+        p_fitted, fitting_line, bracket_size, has_bracket, base_rate, price_median, age, list_price,
+        price_factor, country_log_odds
+    ),
+    case
+        when not will_return then 0
+        when quantity = 1 or draw('all units', line_no) < 0.55 then quantity
+        else 1 + pick('some units', line_no, quantity - 1)
+    end::int as returned_units,
+    prefix || '-' || lpad(order_no::varchar, 9, '0') as order_id,
+    case when customer_no is null then null else 'C' || lpad((customer_no + 1)::varchar, 8, '0') end
+        as customer_id,
+    'S' || lpad((seller_no + 1)::varchar, 5, '0') as seller_id,
+from decided
+inner join marketplaces using (marketplace_no);
+
+-- return events: all units at once, or in two parcels; also those after the end of the data
+create or replace temp table return_events as
+with parcels as (
+    select
+        *,
+        case
+            when returned_units = 1 or draw('one parcel', line_no) < 0.7 then returned_units
+            else 1 + pick('first parcel', line_no, returned_units - 1)
+        end::int as first_units,
+        days_later(
+            delivered_at,
+            0.2 + least(90, delay_scale * power(-ln(1 - draw('return delay', line_no)), 1 / delay_shape))
+        ) as first_at,
+    from line_outcomes
+    where will_return
+),
+events as (
+    select
+        *,
+        1 as event_no,
+        0 as units_before,
+        first_units as units,
+        first_at as undelayed_at,
+    from parcels
+    union all
+    select
+        *,
+        2 as event_no,
+        first_units as units_before,
+        returned_units - first_units as units,
+        days_later(first_at, 1 + 8 * draw('second parcel', line_no)) as undelayed_at,
+    from parcels
+    where returned_units > first_units
+)
+select
+    * exclude (first_units, first_at, undelayed_at, units_before),
+    undelayed_at + case
+        when undelayed_at >= getvariable('shift_from') then to_days(getvariable('shift_days'))
+        else interval 0 days
+    end as returned_at,
+    -- cumulative rounding, so that a full return refunds the net amount to the cent
+    (round(net_amount * (units_before + units) / quantity, 2)
+        - round(net_amount * units_before / quantity, 2))::decimal(12, 2) as refund_amount,
+    order_id || '-' || line_in_order || '-R' || event_no as return_key,
+from events;
