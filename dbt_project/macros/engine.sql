@@ -1,0 +1,102 @@
+{#-
+  Everything that DuckDB and Spark say differently, in one file. Each macro takes SQL expressions
+  and returns one; the default is DuckDB's form.
+-#}
+
+{#- Text without surrounding blanks; empty becomes NULL. -#}
+{% macro clean_text(column) -%}
+    nullif(trim({{ column }}), '')
+{%- endmacro %}
+
+{#- NULL where the text is no timestamp. ISO dates and timestamps; an offset is converted to UTC. -#}
+{% macro parse_timestamp(column) -%}
+    try_cast({{ clean_text(column) }} as timestamp)
+{%- endmacro %}
+
+{#- NULL where the text does not fit month/day/year hour:minute. -#}
+{% macro parse_us_timestamp(column) -%}
+    {{ return(adapter.dispatch('parse_us_timestamp', 'retour')(column)) }}
+{%- endmacro %}
+{% macro default__parse_us_timestamp(column) -%}
+    try_strptime({{ clean_text(column) }}, '%m/%d/%Y %H:%M')
+{%- endmacro %}
+{% macro spark__parse_us_timestamp(column) -%}
+    try_to_timestamp({{ clean_text(column) }}, 'M/d/yyyy H:mm')
+{%- endmacro %}
+
+{#- NULL where the text is no number. Four decimals: unit prices below a cent are real. -#}
+{% macro parse_decimal(column) -%}
+    try_cast({{ clean_text(column) }} as decimal(18, 4))
+{%- endmacro %}
+
+{#- The same, kept only where it is a whole number ('2' and '2.0', not '2.5'). -#}
+{% macro parse_whole_number(column) -%}
+    case
+        when {{ parse_decimal(column) }} = floor({{ parse_decimal(column) }})
+            then cast({{ parse_decimal(column) }} as bigint)
+    end
+{%- endmacro %}
+
+{#- Whole days from the first date or timestamp to the second, counted in calendar days. -#}
+{% macro days_between(earlier, later) -%}
+    {{ return(adapter.dispatch('days_between', 'retour')(earlier, later)) }}
+{%- endmacro %}
+{% macro default__days_between(earlier, later) -%}
+    date_diff('day', cast({{ earlier }} as date), cast({{ later }} as date))
+{%- endmacro %}
+{% macro spark__days_between(earlier, later) -%}
+    cast(datediff(cast({{ later }} as date), cast({{ earlier }} as date)) as bigint)
+{%- endmacro %}
+
+{#- Calendar months since year 0: differences of it count months. -#}
+{% macro month_index(date_column) -%}
+    (extract(year from {{ date_column }}) * 12 + extract(month from {{ date_column }}))
+{%- endmacro %}
+
+{#- First day of the month, as a date. -#}
+{% macro month_start(column) -%}
+    cast(date_trunc('month', {{ column }}) as date)
+{%- endmacro %}
+
+{#- A JSON object of the named columns; columns listed in `personal` are pseudonymised in it. -#}
+{% macro row_as_json(columns, personal=[]) -%}
+    {{ return(adapter.dispatch('row_as_json', 'retour')(columns, personal)) }}
+{%- endmacro %}
+{% macro default__row_as_json(columns, personal) -%}
+    cast(json_object(
+        {%- for column in columns %}
+        '{{ column }}', {{ pseudonym(column) if column in personal else column }}
+        {%- if not loop.last %},{% endif %}
+        {%- endfor %}
+    ) as string)
+{%- endmacro %}
+{% macro spark__row_as_json(columns, personal) -%}
+    to_json(named_struct(
+        {%- for column in columns %}
+        '{{ column }}', {{ pseudonym(column) if column in personal else column }}
+        {%- if not loop.last %},{% endif %}
+        {%- endfor %}
+    ))
+{%- endmacro %}
+
+{#- A stable stand-in for a personal value. Set RETOUR_PEPPER to something secret: without it
+    anybody who can guess the value can compute the same stand-in. -#}
+{% macro pseudonym(column) -%}
+    {{ return(adapter.dispatch('pseudonym', 'retour')(column)) }}
+{%- endmacro %}
+{% macro default__pseudonym(column) -%}
+    substr(sha256({{ sql_text(env_var('RETOUR_PEPPER', 'retour')) }} || {{ column }}), 1, 16)
+{%- endmacro %}
+{% macro spark__pseudonym(column) -%}
+    substr(sha2({{ sql_text(env_var('RETOUR_PEPPER', 'retour')) }} || {{ column }}, 256), 1, 16)
+{%- endmacro %}
+
+{#- A text literal that no content can break out of. -#}
+{% macro sql_text(value) -%}
+    '{{ value | string | replace("'", "''") }}'
+{%- endmacro %}
+
+{#- The same for a var that may be unset. -#}
+{% macro sql_text_or_null(value) -%}
+    {{ 'null' if value is none or value == '' else sql_text(value) }}
+{%- endmacro %}

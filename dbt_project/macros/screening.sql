@@ -1,0 +1,225 @@
+{#- Names every column of a landed row that could not be read, comma-separated; NULL if all could.
+    An empty optional value is fine; a filled one that cannot be read rejects the row, so that no
+    number is ever dropped silently. -#}
+{% macro reading_errors(required=[], timestamps=[], numbers=[], whole_numbers=[]) -%}
+    nullif(concat_ws(', '
+        {%- for column in required %},
+        case when {{ clean_text(column) }} is null then '{{ column }}_missing' end
+        {%- endfor %}
+        {%- for column in timestamps %},
+        case
+            when {{ clean_text(column) }} is not null and {{ parse_timestamp(column) }} is null
+                then '{{ column }}_not_a_timestamp'
+        end
+        {%- endfor %}
+        {%- for column in numbers %},
+        case
+            when {{ clean_text(column) }} is not null and {{ parse_decimal(column) }} is null
+                then '{{ column }}_not_a_number'
+        end
+        {%- endfor %}
+        {%- for column in whole_numbers %},
+        case
+            when {{ clean_text(column) }} is not null and {{ parse_whole_number(column) }} is null
+                then '{{ column }}_not_a_whole_number'
+        end
+        {%- endfor %}
+    ), '')
+{%- endmacro %}
+
+{#- Joins the reasons whose condition holds, comma-separated; NULL if none does.
+    `checks` maps a reason to a condition; `also` is an expression that already holds reasons. -#}
+{% macro reasons(checks, also='null') -%}
+    nullif(concat_ws(', ', {{ also }}
+        {%- for reason, condition in checks.items() %},
+        case when {{ condition }} then '{{ reason }}' end
+        {%- endfor %}
+    ), '')
+{%- endmacro %}
+
+{#- The landed columns of a raw table, in the order of its source YAML. -#}
+{% macro landed_columns(table_name) -%}
+    {%- set found = [] -%}
+    {%- if execute -%}
+        {%- for node in graph.sources.values() if node.name == table_name -%}
+            {%- for column in node.columns.values()
+                if column.name not in ('source', 'file', 'row_number') -%}
+                {%- do found.append(column) -%}
+            {%- endfor -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+{#- Two JSON columns for a rejected row: whole, and with its personal columns pseudonymised. -#}
+{% macro rejected_row_json(table_name) -%}
+    {%- set columns = landed_columns(table_name) -%}
+    {%- set names = columns | map(attribute='name') | list -%}
+    {%- set personal = [] -%}
+    {%- for column in columns if column.config.meta.get('pii') -%}
+        {%- do personal.append(column.name) -%}
+    {%- endfor -%}
+    {{ row_as_json(names) }} as whole_row,
+    {{ row_as_json(names, personal) }} as original_row
+{%- endmacro %}
+
+{#- One number from seeds/policy/policy_parameters.csv, as a scalar. -#}
+{% macro policy_value(policy_name) -%}
+    (
+        select cast(value as bigint)
+        from {{ ref('policy_parameters') }}
+        where policy_name = '{{ policy_name }}'
+    )
+{%- endmacro %}
+
+{#- The values that tell one row from another, as one text; used where rows carry no id. -#}
+{% macro content_of(columns) -%}
+    concat_ws('|'
+        {%- for column in columns %}, coalesce(cast({{ column }} as string), ''){% endfor %}
+    )
+{%- endmacro %}
+
+{#-
+  Decides which rows of `relation` are the same thing delivered more than once; one row for every
+  row whose key occurs more than once, with
+
+    occurrence     1, 2, … for rows without an id that repeat inside one file: genuine repeats
+    is_repeat      the same row was delivered again; another one is kept
+    is_conflict    the same id was delivered with other values; the latest delivery is kept
+
+  Rows with an id: the last file in name order wins, then the greatest content.
+  Rows without: the n-th repeat in one file is the n-th repeat in another, so overlapping files
+  count once and a line that really stands twice in an invoice counts twice.
+  Only rows that are valid by themselves take part: an invalid one must not displace a good one.
+-#}
+{% macro repeated_rows(relation, id, document) -%}
+with rows_without_faults as (
+
+    select
+        source,
+        file,
+        row_number,
+        {{ id }},
+        {{ row_key(id, document) }} as row_key
+    from {{ relation }}
+    where reject_reasons is null
+
+),
+
+repeated_keys as (
+
+    select
+        source,
+        row_key
+    from rows_without_faults
+    group by source, row_key
+    having count(*) > 1
+
+),
+
+repeated as (
+
+    select
+        source,
+        file,
+        row_number,
+        {{ id }},
+        {{ document }} as document,
+        content,
+        {{ row_key(id, document) }} as row_key
+    from {{ relation }}
+    where reject_reasons is null
+
+),
+
+numbered as (
+
+    select
+        repeated.source,
+        repeated.file,
+        repeated.row_number,
+        repeated.row_key,
+        repeated.{{ id }} is not null as has_id,
+        concat_ws('|', repeated.document, repeated.content) as content,
+        case
+            when repeated.{{ id }} is null
+                then row_number() over (
+                    partition by repeated.source, repeated.row_key, repeated.file
+                    order by repeated.content, repeated.row_number
+                )
+            else 1
+        end as occurrence
+    from repeated
+    inner join repeated_keys
+        on
+            repeated.source = repeated_keys.source
+            and repeated.row_key = repeated_keys.row_key
+
+),
+
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by source, row_key, occurrence
+            order by
+                case when has_id then null else file end,
+                file desc,
+                content desc,
+                row_number
+        ) as delivery_rank,
+        first_value(content) over (
+            partition by source, row_key, occurrence
+            order by
+                case when has_id then null else file end,
+                file desc,
+                content desc,
+                row_number
+        ) as kept_content
+    from numbered
+
+),
+
+final as (
+
+    select
+        source,
+        file,
+        row_number,
+        cast(occurrence as bigint) as occurrence,
+        delivery_rank > 1 and content = kept_content as is_repeat,
+        delivery_rank > 1 and content <> kept_content as is_conflict
+    from ranked
+
+)
+
+select * from final
+{%- endmacro %}
+
+{#- The id of a row, or for a row without one the document it stands in plus a hash of its values. -#}
+{% macro row_key(id, document) -%}
+    case
+        when {{ id }} is not null then {{ id }}
+        else {{ document }} || '-' || substr(md5(content), 1, 8)
+    end
+{%- endmacro %}
+
+{#- When a return counts: a date without a time means some time that day, after that day's sales;
+    no date at all sorts after everything known. -#}
+{% macro return_moment(column) -%}
+    case
+        when {{ column }} is null then cast('9999-12-31 00:00:00' as timestamp)
+        when {{ column }} = cast(cast({{ column }} as date) as timestamp)
+            then {{ column }} + interval '86399' second
+        else {{ column }}
+    end
+{%- endmacro %}
+
+{#- Score 1 to 5 by value: the fifth of the ranking in which the lowest equal value stands. -#}
+{% macro fifth(rank, row_count) -%}
+    case
+        when {{ row_count }} = 1 then 5
+        else least(5, 1 + cast(floor(5.0 * ({{ rank }} - 1) / ({{ row_count }} - 1)) as bigint))
+    end
+{%- endmacro %}

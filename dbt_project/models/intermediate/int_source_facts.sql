@@ -1,0 +1,96 @@
+-- What each source brings: a count and its share of all order lines (or returns), one row per fact.
+
+with sources as (
+
+    select * from {{ ref('int_sources') }}
+
+),
+
+order_lines as (
+
+    select * from {{ ref('order_lines') }}
+
+),
+
+returns as (
+
+    select * from {{ ref('returns') }}
+
+),
+
+line_facts as (
+
+    select
+        source,
+        count(*) as order_lines,
+        count(customer_id) as lines_with_customer,
+        count(seller_id) as lines_with_seller,
+        count(marketplace) as lines_with_marketplace,
+        count(category) as lines_with_category,
+        count(country) as lines_with_country,
+        sum(case when is_mature then 1 else 0 end) as mature_lines,
+        sum(case when return_class <> 'unknown' then 1 else 0 end) as lines_with_known_return
+    from order_lines
+    group by source
+
+),
+
+return_facts as (
+
+    select
+        source,
+        count(*) as returns,
+        count(order_line_id) as matched_returns,
+        count(returned_at) as dated_returns
+    from returns
+    group by source
+
+),
+
+joined as (
+
+    select
+        sources.source,
+        {%- for fact in [
+            'order_lines', 'lines_with_customer', 'lines_with_seller', 'lines_with_marketplace',
+            'lines_with_category', 'lines_with_country', 'mature_lines',
+            'lines_with_known_return',
+        ] %}
+        coalesce(line_facts.{{ fact }}, 0) as {{ fact }},
+        {%- endfor %}
+        coalesce(return_facts.returns, 0) as returns,
+        coalesce(return_facts.matched_returns, 0) as matched_returns,
+        coalesce(return_facts.dated_returns, 0) as dated_returns
+    from sources
+    left join line_facts
+        on sources.source = line_facts.source
+    left join return_facts
+        on sources.source = return_facts.source
+
+),
+
+final as (
+
+    {%- for fact in [
+        'order_lines', 'lines_with_customer', 'lines_with_seller', 'lines_with_marketplace',
+        'lines_with_category', 'lines_with_country', 'mature_lines', 'lines_with_known_return',
+        'returns', 'matched_returns', 'dated_returns',
+    ] %}
+    {%- set total = 'returns' if fact in ('matched_returns', 'dated_returns') else 'order_lines' %}
+
+    select
+        source,
+        '{{ fact }}' as fact,
+        {{ fact }} as fact_count,
+        case when {{ total }} > 0 then cast({{ fact }} as double) / {{ total }} else 0 end
+            as fact_share
+    from joined
+    {%- if not loop.last %}
+
+    union all
+    {%- endif %}
+    {%- endfor %}
+
+)
+
+select * from final

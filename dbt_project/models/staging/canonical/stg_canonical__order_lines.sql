@@ -1,0 +1,103 @@
+with landed as (
+
+    select * from {{ source('canonical', 'canonical__order_lines') }}
+
+),
+
+typed as (
+
+    select
+        source,
+        file,
+        row_number,
+        {{ clean_text('order_line_id') }} as order_line_id,
+        {{ clean_text('order_id') }} as order_id,
+        {{ clean_text('customer_id') }} as customer_id,
+        {{ clean_text('product_id') }} as product_id,
+        {{ clean_text('seller_id') }} as seller_id,
+        lower({{ clean_text('marketplace') }}) as marketplace,
+        lower({{ clean_text('category') }}) as category,
+        {{ clean_text('brand') }} as brand,
+        {{ clean_text('size') }} as size,
+        lower({{ clean_text('colour') }}) as colour,
+        {{ clean_text('country') }} as country,
+        upper({{ clean_text('currency') }}) as currency,
+        lower({{ clean_text('channel') }}) as channel,
+        lower({{ clean_text('payment_method') }}) as payment_method,
+        lower({{ clean_text('customer_type') }}) as customer_type,
+        lower({{ clean_text('return_status') }}) as return_status,
+        {{ parse_timestamp('ordered_at') }} as ordered_at,
+        {{ parse_timestamp('promised_at') }} as promised_at,
+        {{ parse_timestamp('delivered_at') }} as delivered_at,
+        {{ parse_timestamp('cancelled_at') }} as cancelled_at,
+        {{ parse_whole_number('quantity') }} as quantity,
+        {{ parse_decimal('unit_price') }} as unit_price,
+        {{ parse_decimal('discount_amount') }} as discount_amount,
+        {{ parse_decimal('tax_amount') }} as tax_amount,
+        {{ parse_decimal('shipping_amount') }} as shipping_amount,
+        {{ reading_errors(
+            required=['order_id', 'product_id', 'ordered_at', 'quantity', 'unit_price'],
+            timestamps=['ordered_at', 'promised_at', 'delivered_at', 'cancelled_at'],
+            numbers=['unit_price', 'discount_amount', 'tax_amount', 'shipping_amount'],
+            whole_numbers=['quantity'],
+        ) }} as reading_errors
+    from landed
+
+),
+
+-- what a single row can tell; what needs other rows is decided in the intermediate layer
+checked as (
+
+    select
+        *,
+        quantity * unit_price - coalesce(discount_amount, 0) as amount,
+        {{ reasons({
+            'quantity_not_positive': 'quantity <= 0',
+            'unit_price_negative': 'unit_price < 0',
+            'discount_negative': 'discount_amount < 0',
+            'discount_exceeds_price': 'quantity * unit_price < discount_amount',
+            'return_status_unknown':
+                "return_status not in ('returned', 'kept', 'cancelled', 'undelivered', 'unknown')",
+        }, also='reading_errors') }} as reject_reasons
+    from typed
+
+),
+
+final as (
+
+    select
+        source,
+        file,
+        row_number,
+        order_line_id,
+        order_id,
+        customer_id,
+        product_id,
+        seller_id,
+        marketplace,
+        category,
+        brand,
+        size,
+        colour,
+        country,
+        currency,
+        channel,
+        payment_method,
+        customer_type,
+        return_status,
+        ordered_at,
+        promised_at,
+        delivered_at,
+        cancelled_at,
+        quantity,
+        unit_price,
+        coalesce(discount_amount, 0) as discount_amount,
+        coalesce(tax_amount, 0) as tax_amount,
+        coalesce(shipping_amount, 0) as shipping_amount,
+        cast(coalesce(amount, 0) as decimal(18, 4)) as amount,
+        reject_reasons
+    from checked
+
+)
+
+select * from final

@@ -1,0 +1,61 @@
+with landed as (
+
+    select * from {{ source('canonical', 'canonical__returns') }}
+
+),
+
+typed as (
+
+    select
+        source,
+        file,
+        row_number,
+        {{ clean_text('return_id') }} as return_id,
+        {{ clean_text('order_line_id') }} as order_line_id,
+        {{ clean_text('order_id') }} as order_id,
+        {{ clean_text('product_id') }} as product_id,
+        {{ clean_text('customer_id') }} as customer_id,
+        upper({{ clean_text('currency') }}) as currency,
+        {{ clean_text('reason') }} as reason,
+        {{ clean_text('condition') }} as condition,
+        {{ parse_timestamp('returned_at') }} as returned_at,
+        {{ parse_whole_number('quantity') }} as quantity,
+        {{ parse_decimal('refund_amount') }} as refund_amount,
+        {{ reading_errors(
+            required=['quantity'],
+            timestamps=['returned_at'],
+            numbers=['refund_amount'],
+            whole_numbers=['quantity'],
+        ) }} as reading_errors
+    from landed
+
+),
+
+final as (
+
+    select
+        source,
+        file,
+        row_number,
+        return_id,
+        order_line_id,
+        order_id,
+        product_id,
+        customer_id,
+        currency,
+        reason,
+        condition,
+        returned_at,
+        quantity,
+        refund_amount,
+        cast(coalesce(refund_amount, 0) as decimal(18, 4)) as amount,
+        {{ reasons({
+            'names_no_sale': 'order_line_id is null and order_id is null and product_id is null',
+            'quantity_not_positive': 'quantity <= 0',
+            'refund_amount_negative': 'refund_amount < 0',
+        }, also='reading_errors') }} as reject_reasons
+    from typed
+
+)
+
+select * from final

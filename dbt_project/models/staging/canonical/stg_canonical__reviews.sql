@@ -1,0 +1,51 @@
+with landed as (
+
+    select * from {{ source('canonical', 'canonical__reviews') }}
+
+),
+
+typed as (
+
+    select
+        source,
+        file,
+        row_number,
+        {{ clean_text('order_line_id') }} as order_line_id,
+        {{ clean_text('order_id') }} as order_id,
+        {{ clean_text('product_id') }} as product_id,
+        {{ clean_text('customer_id') }} as customer_id,
+        {{ clean_text('seller_id') }} as seller_id,
+        {{ parse_decimal('rating') }} as rating,
+        {{ parse_timestamp('reviewed_at') }} as reviewed_at,
+        {{ reading_errors(
+            required=['rating', 'reviewed_at'],
+            timestamps=['reviewed_at'],
+            numbers=['rating'],
+        ) }} as reading_errors
+    from landed
+
+),
+
+final as (
+
+    select
+        source,
+        file,
+        row_number,
+        order_line_id,
+        order_id,
+        product_id,
+        customer_id,
+        seller_id,
+        rating,
+        reviewed_at,
+        {{ reasons({
+            'names_nothing':
+                'order_line_id is null and order_id is null and product_id is null'
+                ' and seller_id is null',
+        }, also='reading_errors') }} as reject_reasons
+    from typed
+
+)
+
+select * from final

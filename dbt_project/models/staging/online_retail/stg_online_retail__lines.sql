@@ -1,0 +1,87 @@
+with landed as (
+
+    select * from {{ source('online_retail', 'online_retail__lines') }}
+
+),
+
+typed as (
+
+    select
+        source,
+        file,
+        row_number,
+        upper({{ clean_text('invoice') }}) as invoice,
+        -- some codes differ only by case: 85123a and 85123A are one product
+        upper({{ clean_text('stock_code') }}) as product_id,
+        nullif({{ clean_text('description') }}, 'nan') as description,
+        {{ clean_text('customer_id') }} as customer_id_text,
+        {{ clean_text('country') }} as country,
+        coalesce(
+            {{ parse_timestamp('invoice_date') }}, {{ parse_us_timestamp('invoice_date') }}
+        ) as invoiced_at,
+        {{ parse_whole_number('quantity') }} as quantity,
+        {{ parse_decimal('price') }} as unit_price,
+        {{ reading_errors(
+            required=['invoice', 'stock_code', 'invoice_date', 'quantity', 'price'],
+            numbers=['price'],
+            whole_numbers=['quantity'],
+        ) }} as reading_errors
+    from landed
+
+),
+
+-- what the invoice number and the sign of the quantity say about the row
+classified as (
+
+    select
+        *,
+        case
+            when invoice like 'C%' then 'credit_note'
+            when invoice like 'A%' then 'adjustment'
+            when quantity < 0 then 'stock_movement'
+            when unit_price = 0 then 'zero_price'
+            else 'sale'
+        end as row_kind,
+        -- spreadsheets write whole customer numbers as 13085.0
+        case
+            when customer_id_text like '%.0'
+                then substr(customer_id_text, 1, length(customer_id_text) - 2)
+            else customer_id_text
+        end as customer_id
+    from typed
+
+),
+
+final as (
+
+    select
+        source,
+        file,
+        row_number,
+        row_kind,
+        invoice,
+        product_id,
+        description,
+        customer_id,
+        country,
+        invoiced_at,
+        quantity,
+        unit_price,
+        -- what was sold, or on a credit note what was given back: positive in both
+        cast(
+            coalesce(
+                case when row_kind = 'credit_note' then -quantity else quantity end * unit_price, 0
+            ) as decimal(18, 4)
+        ) as amount,
+        {{ reasons({
+            'invoice_date_not_a_timestamp':
+                "invoiced_at is null and coalesce(reading_errors, '') not like '%invoice_date%'",
+            'quantity_not_negative_on_credit_note': "row_kind = 'credit_note' and quantity >= 0",
+            'quantity_zero': "row_kind <> 'credit_note' and quantity = 0",
+            'unit_price_negative': "row_kind in ('sale', 'credit_note') and unit_price < 0",
+        }, also='reading_errors') }} as reject_reasons
+    from classified
+
+)
+
+select * from final
