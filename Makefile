@@ -48,7 +48,7 @@ lint: setup ## style and documentation gates: ruff, sqlfluff, dbt-bouncer
 	$(LINT)/ruff format --check .
 	$(LINT)/sqlfluff lint dbt_project
 	$(BIN)/dbt --quiet parse
-	$(LINT)/dbt-bouncer run
+	COLUMNS=180 $(LINT)/dbt-bouncer run --show-all-failures
 
 format: ## apply the formatters: ruff and sqlfluff
 	@$(INSTALL) .venv-lint requirements/lint.txt

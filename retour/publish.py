@@ -7,6 +7,7 @@ swapped in by one rename: a reader sees the old file or the new one, never half 
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -225,9 +226,9 @@ def explain_lock(warehouse: Path, error: Exception) -> str:
     text = str(error)
     if "Conflicting lock" not in text and "Could not set lock" not in text:
         return text
-    holder = text.partition("held in ")[2].partition(".")[0] if "held in " in text else ""
+    holder = re.search(r"held in (.+? \(PID \d+\))", text)
     return (
-        f"{warehouse} is in use by another program{f': {holder}' if holder else ''}.\n"
+        f"{warehouse} is in use by {holder[1] if holder else 'another program'}.\n"
         "Close it, or wait until its build is over, and try again. To read results while a build"
         f" runs, open the published copy instead: {published_path(warehouse)}"
     )

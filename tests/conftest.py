@@ -11,7 +11,10 @@ from tests import support
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> support.Build:
-    """Plain `dbt build` on a machine without raw files: landing generates the demo first."""
+    """Plain `dbt build` on a machine without raw files: landing generates the demo first.
+
+    Other tests hold it open, so nothing may write to it: copy the warehouse first.
+    """
     build = support.Build(tmp_path_factory.mktemp("demo"))
     support.build(build)
     return build
