@@ -8,32 +8,45 @@
     nullif(trim({{ column }}), '')
 {%- endmacro %}
 
-{#- NULL where the text is no timestamp. ISO dates and timestamps; an offset is converted to UTC. -#}
-{% macro parse_timestamp(column) -%}
-    try_cast({{ clean_text(column) }} as timestamp)
+{#- The macros below read cleaned text: an expression that clean_text made. -#}
+
+{#- NULL where the text is no ISO date or timestamp. A time with an offset (or Z) is converted to
+    UTC, one without is kept as written. Only texts longer than a plain timestamp can have one. -#}
+{% macro parse_timestamp(text) -%}
+    {{ return(adapter.dispatch('parse_timestamp', 'retour')(text)) }}
+{%- endmacro %}
+{% macro default__parse_timestamp(text) -%}
+    case
+        when length({{ text }}) > 19 and regexp_matches({{ text }}, '(Z|[+-][0-9]{2}(:?[0-9]{2})?)$')
+            then timezone('UTC', try_cast({{ text }} as timestamp with time zone))
+        else try_cast({{ text }} as timestamp)
+    end
+{%- endmacro %}
+{% macro spark__parse_timestamp(text) -%}
+    try_cast({{ text }} as timestamp)
 {%- endmacro %}
 
 {#- NULL where the text does not fit month/day/year hour:minute. -#}
-{% macro parse_us_timestamp(column) -%}
-    {{ return(adapter.dispatch('parse_us_timestamp', 'retour')(column)) }}
+{% macro parse_us_timestamp(text) -%}
+    {{ return(adapter.dispatch('parse_us_timestamp', 'retour')(text)) }}
 {%- endmacro %}
-{% macro default__parse_us_timestamp(column) -%}
-    try_strptime({{ clean_text(column) }}, '%m/%d/%Y %H:%M')
+{% macro default__parse_us_timestamp(text) -%}
+    try_strptime({{ text }}, '%m/%d/%Y %H:%M')
 {%- endmacro %}
-{% macro spark__parse_us_timestamp(column) -%}
-    try_to_timestamp({{ clean_text(column) }}, 'M/d/yyyy H:mm')
+{% macro spark__parse_us_timestamp(text) -%}
+    try_to_timestamp({{ text }}, 'M/d/yyyy H:mm')
 {%- endmacro %}
 
 {#- NULL where the text is no number. Four decimals: unit prices below a cent are real. -#}
-{% macro parse_decimal(column) -%}
-    try_cast({{ clean_text(column) }} as decimal(18, 4))
+{% macro parse_decimal(text) -%}
+    try_cast({{ text }} as decimal(18, 4))
 {%- endmacro %}
 
 {#- The same, kept only where it is a whole number ('2' and '2.0', not '2.5'). -#}
-{% macro parse_whole_number(column) -%}
+{% macro parse_whole_number(text) -%}
     case
-        when {{ parse_decimal(column) }} = floor({{ parse_decimal(column) }})
-            then cast({{ parse_decimal(column) }} as bigint)
+        when {{ parse_decimal(text) }} = floor({{ parse_decimal(text) }})
+            then cast({{ parse_decimal(text) }} as bigint)
     end
 {%- endmacro %}
 

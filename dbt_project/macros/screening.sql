@@ -1,27 +1,20 @@
 {#- Names every column of a landed row that could not be read, comma-separated; NULL if all could.
-    An empty optional value is fine; a filled one that cannot be read rejects the row, so that no
-    number is ever dropped silently. -#}
+    A column `x` was read from the cleaned text `x_text`. An empty optional value is fine; a filled
+    one that cannot be read rejects the row, so that no value is ever dropped silently. -#}
 {% macro reading_errors(required=[], timestamps=[], numbers=[], whole_numbers=[]) -%}
+    {%- set parsed = timestamps + numbers + whole_numbers -%}
     nullif(concat_ws(', '
         {%- for column in required %},
-        case when {{ clean_text(column) }} is null then '{{ column }}_missing' end
-        {%- endfor %}
-        {%- for column in timestamps %},
         case
-            when {{ clean_text(column) }} is not null and {{ parse_timestamp(column) }} is null
-                then '{{ column }}_not_a_timestamp'
+            when {{ column }}{{ '_text' if column in parsed }} is null then '{{ column }}_missing'
         end
         {%- endfor %}
-        {%- for column in numbers %},
+        {%- for column in parsed %},
         case
-            when {{ clean_text(column) }} is not null and {{ parse_decimal(column) }} is null
-                then '{{ column }}_not_a_number'
-        end
-        {%- endfor %}
-        {%- for column in whole_numbers %},
-        case
-            when {{ clean_text(column) }} is not null and {{ parse_whole_number(column) }} is null
-                then '{{ column }}_not_a_whole_number'
+            when {{ column }}_text is not null and {{ column }} is null
+                then '{{ column }}_not_a_
+                    {{- 'timestamp' if column in timestamps
+                        else 'whole_number' if column in whole_numbers else 'number' }}'
         end
         {%- endfor %}
     ), '')

@@ -66,8 +66,8 @@ values_read as (
     select
         source,
         file,
-        {{ parse_whole_number('quantity') }} * {{ parse_decimal('unit_price') }}
-        - coalesce({{ parse_decimal('discount_amount') }}, 0) as amount
+        {{ parse_whole_number(clean_text('quantity')) }} * {{ parse_decimal(clean_text('unit_price')) }}
+        - coalesce({{ parse_decimal(clean_text('discount_amount')) }}, 0) as amount
     from canonical_lines
 
     union all
@@ -75,7 +75,7 @@ values_read as (
     select
         source,
         file,
-        {{ parse_decimal('refund_amount') }} as amount
+        {{ parse_decimal(clean_text('refund_amount')) }} as amount
     from canonical_returns
 
     union all
@@ -83,7 +83,7 @@ values_read as (
     select
         source,
         file,
-        {{ parse_whole_number('quantity') }} * {{ parse_decimal('price') }}
+        {{ parse_whole_number(clean_text('quantity')) }} * {{ parse_decimal(clean_text('price')) }}
         * case when upper(trim(invoice)) like 'C%' then -1 else 1 end as amount
     from online_retail_lines
 

@@ -4,7 +4,7 @@ with landed as (
 
 ),
 
-final as (
+cleaned as (
 
     select
         source,
@@ -12,10 +12,24 @@ final as (
         row_number,
         {{ clean_text('customer_id') }} as customer_id,
         {{ clean_text('country') }} as country,
-        lower({{ clean_text('customer_type') }}) as customer_type,
-        {{ parse_timestamp('created_at') }} as created_at,
-        {{ reading_errors(required=['customer_id'], timestamps=['created_at']) }} as reject_reasons
+        {{ clean_text('customer_type') }} as customer_type,
+        {{ clean_text('created_at') }} as created_at_text
     from landed
+
+),
+
+final as (
+
+    select
+        source,
+        file,
+        row_number,
+        customer_id,
+        country,
+        lower(customer_type) as customer_type,
+        {{ parse_timestamp('created_at_text') }} as created_at,
+        {{ reading_errors(required=['customer_id'], timestamps=['created_at']) }} as reject_reasons
+    from cleaned
 
 )
 

@@ -1,10 +1,12 @@
+{{ config(materialized='table') }}
+
 with landed as (
 
     select * from {{ source('canonical', 'canonical__order_lines') }}
 
 ),
 
-typed as (
+cleaned as (
 
     select
         source,
@@ -15,33 +17,68 @@ typed as (
         {{ clean_text('customer_id') }} as customer_id,
         {{ clean_text('product_id') }} as product_id,
         {{ clean_text('seller_id') }} as seller_id,
-        lower({{ clean_text('marketplace') }}) as marketplace,
-        lower({{ clean_text('category') }}) as category,
+        {{ clean_text('marketplace') }} as marketplace,
+        {{ clean_text('category') }} as category,
         {{ clean_text('brand') }} as brand,
         {{ clean_text('size') }} as size,
-        lower({{ clean_text('colour') }}) as colour,
+        {{ clean_text('colour') }} as colour,
         {{ clean_text('country') }} as country,
-        upper({{ clean_text('currency') }}) as currency,
-        lower({{ clean_text('channel') }}) as channel,
-        lower({{ clean_text('payment_method') }}) as payment_method,
-        lower({{ clean_text('customer_type') }}) as customer_type,
-        lower({{ clean_text('return_status') }}) as return_status,
-        {{ parse_timestamp('ordered_at') }} as ordered_at,
-        {{ parse_timestamp('promised_at') }} as promised_at,
-        {{ parse_timestamp('delivered_at') }} as delivered_at,
-        {{ parse_timestamp('cancelled_at') }} as cancelled_at,
-        {{ parse_whole_number('quantity') }} as quantity,
-        {{ parse_decimal('unit_price') }} as unit_price,
-        {{ parse_decimal('discount_amount') }} as discount_amount,
-        {{ parse_decimal('tax_amount') }} as tax_amount,
-        {{ parse_decimal('shipping_amount') }} as shipping_amount,
+        {{ clean_text('currency') }} as currency,
+        {{ clean_text('channel') }} as channel,
+        {{ clean_text('payment_method') }} as payment_method,
+        {{ clean_text('customer_type') }} as customer_type,
+        {{ clean_text('return_status') }} as return_status,
+        {{ clean_text('ordered_at') }} as ordered_at_text,
+        {{ clean_text('promised_at') }} as promised_at_text,
+        {{ clean_text('delivered_at') }} as delivered_at_text,
+        {{ clean_text('cancelled_at') }} as cancelled_at_text,
+        {{ clean_text('quantity') }} as quantity_text,
+        {{ clean_text('unit_price') }} as unit_price_text,
+        {{ clean_text('discount_amount') }} as discount_amount_text,
+        {{ clean_text('tax_amount') }} as tax_amount_text,
+        {{ clean_text('shipping_amount') }} as shipping_amount_text
+    from landed
+
+),
+
+typed as (
+
+    select
+        source,
+        file,
+        row_number,
+        order_line_id,
+        order_id,
+        customer_id,
+        product_id,
+        seller_id,
+        lower(marketplace) as marketplace,
+        lower(category) as category,
+        brand,
+        size,
+        lower(colour) as colour,
+        country,
+        upper(currency) as currency,
+        lower(channel) as channel,
+        lower(payment_method) as payment_method,
+        lower(customer_type) as customer_type,
+        lower(return_status) as return_status,
+        {{ parse_timestamp('ordered_at_text') }} as ordered_at,
+        {{ parse_timestamp('promised_at_text') }} as promised_at,
+        {{ parse_timestamp('delivered_at_text') }} as delivered_at,
+        {{ parse_timestamp('cancelled_at_text') }} as cancelled_at,
+        {{ parse_whole_number('quantity_text') }} as quantity,
+        {{ parse_decimal('unit_price_text') }} as unit_price,
+        {{ parse_decimal('discount_amount_text') }} as discount_amount,
+        {{ parse_decimal('tax_amount_text') }} as tax_amount,
+        {{ parse_decimal('shipping_amount_text') }} as shipping_amount,
         {{ reading_errors(
             required=['order_id', 'product_id', 'ordered_at', 'quantity', 'unit_price'],
             timestamps=['ordered_at', 'promised_at', 'delivered_at', 'cancelled_at'],
             numbers=['unit_price', 'discount_amount', 'tax_amount', 'shipping_amount'],
             whole_numbers=['quantity'],
         ) }} as reading_errors
-    from landed
+    from cleaned
 
 ),
 

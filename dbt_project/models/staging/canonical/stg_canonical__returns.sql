@@ -1,10 +1,12 @@
+{{ config(materialized='table') }}
+
 with landed as (
 
     select * from {{ source('canonical', 'canonical__returns') }}
 
 ),
 
-typed as (
+cleaned as (
 
     select
         source,
@@ -15,19 +17,40 @@ typed as (
         {{ clean_text('order_id') }} as order_id,
         {{ clean_text('product_id') }} as product_id,
         {{ clean_text('customer_id') }} as customer_id,
-        upper({{ clean_text('currency') }}) as currency,
+        {{ clean_text('currency') }} as currency,
         {{ clean_text('reason') }} as reason,
         {{ clean_text('condition') }} as condition,
-        {{ parse_timestamp('returned_at') }} as returned_at,
-        {{ parse_whole_number('quantity') }} as quantity,
-        {{ parse_decimal('refund_amount') }} as refund_amount,
+        {{ clean_text('returned_at') }} as returned_at_text,
+        {{ clean_text('quantity') }} as quantity_text,
+        {{ clean_text('refund_amount') }} as refund_amount_text
+    from landed
+
+),
+
+typed as (
+
+    select
+        source,
+        file,
+        row_number,
+        return_id,
+        order_line_id,
+        order_id,
+        product_id,
+        customer_id,
+        upper(currency) as currency,
+        reason,
+        condition,
+        {{ parse_timestamp('returned_at_text') }} as returned_at,
+        {{ parse_whole_number('quantity_text') }} as quantity,
+        {{ parse_decimal('refund_amount_text') }} as refund_amount,
         {{ reading_errors(
             required=['quantity'],
             timestamps=['returned_at'],
             numbers=['refund_amount'],
             whole_numbers=['quantity'],
         ) }} as reading_errors
-    from landed
+    from cleaned
 
 ),
 

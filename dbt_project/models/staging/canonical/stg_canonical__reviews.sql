@@ -4,7 +4,7 @@ with landed as (
 
 ),
 
-typed as (
+cleaned as (
 
     select
         source,
@@ -15,14 +15,31 @@ typed as (
         {{ clean_text('product_id') }} as product_id,
         {{ clean_text('customer_id') }} as customer_id,
         {{ clean_text('seller_id') }} as seller_id,
-        {{ parse_decimal('rating') }} as rating,
-        {{ parse_timestamp('reviewed_at') }} as reviewed_at,
+        {{ clean_text('rating') }} as rating_text,
+        {{ clean_text('reviewed_at') }} as reviewed_at_text
+    from landed
+
+),
+
+typed as (
+
+    select
+        source,
+        file,
+        row_number,
+        order_line_id,
+        order_id,
+        product_id,
+        customer_id,
+        seller_id,
+        {{ parse_decimal('rating_text') }} as rating,
+        {{ parse_timestamp('reviewed_at_text') }} as reviewed_at,
         {{ reading_errors(
             required=['rating', 'reviewed_at'],
             timestamps=['reviewed_at'],
             numbers=['rating'],
         ) }} as reading_errors
-    from landed
+    from cleaned
 
 ),
 

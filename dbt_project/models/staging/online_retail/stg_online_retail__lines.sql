@@ -1,6 +1,26 @@
+{{ config(materialized='table') }}
+
 with landed as (
 
     select * from {{ source('online_retail', 'online_retail__lines') }}
+
+),
+
+cleaned as (
+
+    select
+        source,
+        file,
+        row_number,
+        {{ clean_text('invoice') }} as invoice,
+        {{ clean_text('stock_code') }} as stock_code,
+        {{ clean_text('description') }} as description,
+        {{ clean_text('customer_id') }} as customer_id,
+        {{ clean_text('country') }} as country,
+        {{ clean_text('invoice_date') }} as invoice_date_text,
+        {{ clean_text('quantity') }} as quantity_text,
+        {{ clean_text('price') }} as price_text
+    from landed
 
 ),
 
@@ -10,23 +30,24 @@ typed as (
         source,
         file,
         row_number,
-        upper({{ clean_text('invoice') }}) as invoice,
+        upper(invoice) as invoice,
         -- some codes differ only by case: 85123a and 85123A are one product
-        upper({{ clean_text('stock_code') }}) as product_id,
-        nullif({{ clean_text('description') }}, 'nan') as description,
-        {{ clean_text('customer_id') }} as customer_id_text,
-        {{ clean_text('country') }} as country,
+        upper(stock_code) as product_id,
+        nullif(description, 'nan') as description,
+        customer_id as customer_id_text,
+        country,
         coalesce(
-            {{ parse_timestamp('invoice_date') }}, {{ parse_us_timestamp('invoice_date') }}
-        ) as invoiced_at,
-        {{ parse_whole_number('quantity') }} as quantity,
-        {{ parse_decimal('price') }} as unit_price,
+            {{ parse_timestamp('invoice_date_text') }}, {{ parse_us_timestamp('invoice_date_text') }}
+        ) as invoice_date,
+        {{ parse_whole_number('quantity_text') }} as quantity,
+        {{ parse_decimal('price_text') }} as price,
         {{ reading_errors(
             required=['invoice', 'stock_code', 'invoice_date', 'quantity', 'price'],
+            timestamps=['invoice_date'],
             numbers=['price'],
             whole_numbers=['quantity'],
         ) }} as reading_errors
-    from landed
+    from cleaned
 
 ),
 
@@ -39,7 +60,7 @@ classified as (
             when invoice like 'C%' then 'credit_note'
             when invoice like 'A%' then 'adjustment'
             when quantity < 0 then 'stock_movement'
-            when unit_price = 0 then 'zero_price'
+            when price = 0 then 'zero_price'
             else 'sale'
         end as row_kind,
         -- spreadsheets write whole customer numbers as 13085.0
@@ -64,21 +85,19 @@ final as (
         description,
         customer_id,
         country,
-        invoiced_at,
+        invoice_date as invoiced_at,
         quantity,
-        unit_price,
+        price as unit_price,
         -- what was sold, or on a credit note what was given back: positive in both
         cast(
             coalesce(
-                case when row_kind = 'credit_note' then -quantity else quantity end * unit_price, 0
+                case when row_kind = 'credit_note' then -quantity else quantity end * price, 0
             ) as decimal(18, 4)
         ) as amount,
         {{ reasons({
-            'invoice_date_not_a_timestamp':
-                "invoiced_at is null and coalesce(reading_errors, '') not like '%invoice_date%'",
             'quantity_not_negative_on_credit_note': "row_kind = 'credit_note' and quantity >= 0",
             'quantity_zero': "row_kind <> 'credit_note' and quantity = 0",
-            'unit_price_negative': "row_kind in ('sale', 'credit_note') and unit_price < 0",
+            'price_negative': "row_kind in ('sale', 'credit_note') and price < 0",
         }, also='reading_errors') }} as reject_reasons
     from classified
 
