@@ -4,6 +4,7 @@ README.md carries the first one between two HTML comments; a test keeps it equal
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -22,15 +23,16 @@ class Question:
 
 QUESTIONS = (
     Question(
-        "Which categories come back, and what does it cost?",
+        "Which categories come back, and what is left of their sales?",
         """
 select
     category,
-    line_count,
-    return_rate,
-    net_amount,
+    units,
+    returned_units,
+    round(100 * mature_return_rate, 1) as return_rate_pct,
+    gross_revenue,
     refund_amount,
-    kept_amount
+    net_revenue
 from marts.category_performance
 where source = 'demo'
 order by refund_amount desc
@@ -43,25 +45,25 @@ limit 6
 select
     rfm_segment,
     count(*) as customers,
-    round(avg(monetary), 2) as average_spend,
-    round(avg(return_rate), 3) as average_return_rate
+    sum(monetary) as net_revenue,
+    round(100.0 * sum(returned_quantity) / sum(quantity), 1) as return_rate_pct
 from marts.customer_rfm
 where source = 'demo'
 group by rfm_segment
-order by average_spend desc
+order by net_revenue desc
 """,
     ),
     Question(
-        "How did the last six months go, by the day of sale and by the day of the return?",
+        "How did the last months go, by the day of the sale and by the day of the return?",
         """
 select
     month,
     orders,
+    gross_revenue,
     net_revenue_by_sale_date,
-    net_revenue_by_event_date,
-    return_rate
+    net_revenue_by_event_date
 from marts.kpis_monthly
-where source = 'demo'
+where source = 'demo' and is_complete
 order by month desc
 limit 6
 """,
@@ -82,21 +84,27 @@ def render_one(connection: duckdb.DuckDBPyConnection, question: Question) -> str
     """One question as Markdown: a line, the query, the table of its result."""
     cursor = connection.execute(question.sql)
     names = [column[0] for column in cursor.description]
-    rows = [[cell(value) for value in row] for row in cursor.fetchall()]
-    return f"{question.text}\n\n```sql\n{question.sql.strip()};\n```\n\n{table(names, rows)}\n"
+    answer = table(names, cursor.fetchall())
+    return f"{question.text}\n\n```sql\n{question.sql.strip()};\n```\n\n{answer}\n"
 
 
-def table(names: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table with aligned columns, so that it also reads well in a terminal."""
-    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-    lines = [names, ["-" * width for width in widths], *rows]
-    return "\n".join("| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines)
+def table(names: list[str], rows: list[tuple]) -> str:
+    """A Markdown table whose columns line up, so that it also reads well in a terminal."""
+    columns = []
+    for name, *values in zip(names, *rows, strict=True):
+        is_number = all(isinstance(value, int | float | Decimal) for value in values)
+        cells = [cell(value) for value in values]
+        width = max(map(len, [name, *cells]))
+        rule = "-" * (width - 1) + ":" if is_number else "-" * width
+        adjust = str.rjust if is_number else str.ljust
+        columns.append([adjust(text, width) for text in [name, rule, *cells]])
+    return "\n".join(f"| {' | '.join(line)} |" for line in zip(*columns, strict=True))
 
 
 def cell(value: object) -> str:
-    """A value as text: thousands with commas, floats without their last digits."""
+    """A value as text: thousands with commas, money with two decimals, NULL as nothing."""
     if value is None:
         return ""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"{value:,}" if hasattr(value, "quantize") else str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return str(value)
+    return f"{value:,.2f}" if isinstance(value, Decimal) else f"{value:,}"

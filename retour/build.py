@@ -20,6 +20,7 @@ from typing import Any, TextIO
 
 from retour.errors import RetourError
 from retour.publish import Published, explain_lock, publish
+from retour.settings import DEFAULT_WAREHOUSE
 
 QUIET = ("--quiet", "--log-level", "none", "--log-level-file", "none", "--no-use-colors")
 FAILED = ("error", "fail", "runtime error", "partial success")
@@ -61,7 +62,7 @@ class Settings:
 
     def warehouse_path(self, root: Path) -> Path:
         """The warehouse file that this builds."""
-        return self.warehouse.resolve() if self.warehouse else root / "data" / "warehouse.duckdb"
+        return self.warehouse.resolve() if self.warehouse else root / DEFAULT_WAREHOUSE
 
 
 def build(settings: Settings, out: TextIO = sys.stdout) -> Published:
