@@ -12,8 +12,7 @@ import re
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,8 +23,8 @@ from retour.settings import DEFAULT_WAREHOUSE
 
 QUIET = ("--quiet", "--log-level", "none", "--log-level-file", "none", "--no-use-colors")
 FAILED = ("error", "fail", "runtime error", "partial success")
-# the longest silence on a screen before the progress says how far the tests are
-SILENCE_SECONDS = 2
+# after so long without a line, the progress says what is still running
+SILENCE_SECONDS = 3
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -73,30 +72,31 @@ def build(settings: Settings, out: TextIO = sys.stdout) -> Published:
     root = project_root()
     warehouse = settings.warehouse_path(root)
     warehouse.parent.mkdir(parents=True, exist_ok=True)
-    progress = Progress(out)
-    with working_directory(root):
-        run_dbt(["build"], settings, warehouse, progress)
-        progress.say("Refreshing the operations marts")
-        run_dbt(["run", "--select", "tag:operations"], settings, warehouse, None)
-    progress.say(f"Publishing {shown(warehouse.parent / 'published')}")
-    published = publish(warehouse)
-    progress.say(f"Done in {progress.seconds():.0f} s: {published.tables} marts published")
+    with working_directory(root), Progress(out) as progress:
+        progress.say("Starting dbt")
+        run_dbt(["build"], settings, warehouse, [progress.event])
+        progress.say(f"Refreshing the operations marts ({progress.passed()})")
+        run_dbt(["run", "--select", "tag:operations"], settings, warehouse, [])
+        progress.say("Publishing")
+        published = publish(warehouse)
+        progress.say(f"Done: {published.tables} tables, {published.rows:,} rows published")
     return published
 
 
 def run_dbt(
-    command: list[str], settings: Settings, warehouse: Path, progress: "Progress | None"
+    command: list[str],
+    settings: Settings,
+    warehouse: Path,
+    callbacks: list[Callable[[Any], None]],
 ) -> None:
     """Run one dbt command in this process and release the warehouse file afterwards."""
-    if progress:
-        progress.say("Starting dbt")
     # here, not above: importing dbt takes seconds, in which `retour --help` should have answered
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
     arguments = [*command, *QUIET, "--vars", json.dumps(settings.dbt_vars())]
     try:
-        outcome = dbtRunner(callbacks=[progress.event] if progress else []).invoke(arguments)
+        outcome = dbtRunner(callbacks=callbacks).invoke(arguments)
     finally:
         # else the file stays locked by this very process
         DuckDBConnectionManager.close_all_connections()
@@ -148,27 +148,54 @@ def explain_failure(result: Any) -> str:
 
 @dataclass
 class Progress:
-    """Prints what dbt does: a line per model and seed, tests counted, failures at once."""
+    """Prints what dbt does: a line per model and seed, tests counted, failures at once.
+
+    A context manager: inside, nothing that takes long is silent.
+    """
 
     out: TextIO = sys.stdout
     started: float = field(default_factory=time.monotonic)
+    last: float = field(default_factory=time.monotonic)
     total: int = 0
     finished: int = 0
-    tests: Counter[str] = field(default_factory=Counter)
-    last: float = field(default_factory=time.monotonic)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    passed_tests: int = 0
+    running: dict[str, str] = field(default_factory=dict)
+    # dbt calls from its worker threads
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    over: threading.Event = field(default_factory=threading.Event)
 
-    def seconds(self) -> float:
-        """Seconds since the build began."""
-        return time.monotonic() - self.started
+    def __enter__(self) -> "Progress":
+        threading.Thread(target=self.break_silence, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
 
     def say(self, message: str) -> None:
         """Print one line with the time since the start."""
-        print(f"{self.seconds():6.1f} s  {message}", file=self.out, flush=True)
-        self.last = time.monotonic()
+        with self.lock:
+            self.last = time.monotonic()
+            print(f"{self.last - self.started:6.1f} s  {message}", file=self.out, flush=True)
+
+    def break_silence(self) -> None:
+        """Say what is running whenever nothing was printed for a while."""
+        while not self.over.wait(0.5):
+            with self.lock:
+                if time.monotonic() - self.last > SILENCE_SECONDS:
+                    names = ", ".join(list(self.running.values())[:2])
+                    count = f"{self.count()} " if self.total else ""
+                    self.say(f"{count}… {names}".rstrip())
+
+    def count(self) -> str:
+        """How many of dbt's nodes are finished."""
+        return f"[{self.finished:{len(str(self.total))}}/{self.total}]"
+
+    def passed(self) -> str:
+        """How many tests passed, in words."""
+        return f"{self.passed_tests} tests passed"
 
     def event(self, event: Any) -> None:
-        """dbt's callback; called from its worker threads."""
+        """dbt's callback."""
         name = event.info.name
         with self.lock:
             if name == "MainReportVersion":
@@ -176,28 +203,28 @@ class Progress:
             elif name == "FoundStats":
                 self.say("Landing raw files")
             elif name == "ConcurrencyLine":
-                self.say("Building")
+                self.say("Building and testing")
             elif name == "LogStartLine":
                 self.total = event.data.total
+            elif name == "NodeStart":
+                node = event.data.node_info
+                self.running[node.unique_id] = node.node_name
             elif name == "NodeFinished":
                 self.node_finished(event.data.node_info, event.data.run_result)
 
     def node_finished(self, node: Any, result: Any) -> None:
         """Count a node and say so if it is worth a line."""
         self.finished += 1
-        width = len(str(self.total))
-        count = f"[{self.finished:{width}}/{self.total}]"
+        self.running.pop(node.unique_id, None)
         if result.status in FAILED or result.status == "warn":
-            self.say(f"{count} {result.status.upper()}  {node.node_name}")
+            self.say(f"{self.count()} {result.status.upper()}  {node.node_name}")
         elif result.status == "skipped":
-            pass
+            return
         elif node.resource_type in ("test", "unit_test"):
-            self.tests[result.status] += 1
-            if time.monotonic() - self.last > SILENCE_SECONDS:
-                self.say(f"{count} {self.tests['pass']} tests passed")
+            self.passed_tests += 1
         else:
             relation = f"{node.node_relation.schema}.{node.node_relation.alias}"
-            self.say(f"{count} {relation} ({result.execution_time:.1f} s)")
+            self.say(f"{self.count()} {relation} ({result.execution_time:.1f} s)")
 
 
 @contextlib.contextmanager
