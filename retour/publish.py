@@ -45,6 +45,11 @@ def publish(warehouse: Path, say: Callable[[str], None] = lambda message: None) 
     """
     if not warehouse.is_file():
         raise RetourError(f"There is no warehouse at {warehouse}: run `make build` first.")
+    if failed := failures_of_last_build(warehouse):
+        raise RetourError(
+            f"The last build of {warehouse} failed ({', '.join(failed)}): nothing was published."
+            " Run `make build` to see why and what to do."
+        )
     target = published_path(warehouse)
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(target)
@@ -61,6 +66,32 @@ def publish(warehouse: Path, say: Callable[[str], None] = lambda message: None) 
     finally:
         remove(temporary)
     return Published(target, tables, rows)
+
+
+def failures_of_last_build(warehouse: Path) -> list[str]:
+    """Names of the nodes that failed in the newest `dbt build` beside this warehouse."""
+    files = warehouse.parent / "ops" / "run_results" / "*.parquet"
+    with duckdb.connect() as connection:
+        if not connection.execute("select * from glob(?)", [str(files)]).fetchall():
+            return []
+        failed = connection.execute(
+            """
+            with builds as (
+                select invocation_id, node_id, status, started_at
+                from read_parquet(?, union_by_name = true)
+                where command = 'build'
+            )
+            select split_part(node_id, '.', 3)
+            from builds
+            where
+                invocation_id = (select max_by(invocation_id, started_at) from builds)
+                and status in ('error', 'fail', 'runtime error')
+            order by node_id
+            limit 3
+            """,
+            [str(files)],
+        ).fetchall()
+    return [name for (name,) in failed]
 
 
 def copy_marts(warehouse: Path, copy: Path, say: Callable[[str], None]) -> tuple[int, int]:

@@ -157,6 +157,29 @@ def test_a_warehouse_in_use_is_reported_with_its_user_and_what_to_do(warehouse: 
     assert str(published_path(warehouse)) in str(error.value)
 
 
+@pytest.mark.parametrize(("newest", "is_refused"), [("fail", True), ("pass", False)])
+def test_only_a_warehouse_whose_last_build_is_green_is_published(
+    warehouse: Path, newest: str, is_refused: bool
+) -> None:
+    folder = warehouse.parent / "ops" / "run_results"
+    folder.mkdir(parents=True)
+    older = {"fail": "pass", "pass": "fail"}[newest]
+    for day, command, status in ((1, "build", older), (2, "build", newest), (3, "run", "success")):
+        duckdb.sql(
+            f"""
+            select 'id{day}' as invocation_id, '{command}' as command, '{status}' as status,
+                'test.retour.assert_rows_are_conserved' as node_id,
+                '2026-01-0{day} 00:00:00' as started_at
+            """
+        ).write_parquet(str(folder / f"id{day}.parquet"))
+    if is_refused:
+        with pytest.raises(RetourError, match="assert_rows_are_conserved"):
+            publish(warehouse)
+        assert not published_path(warehouse).exists()
+    else:
+        publish(warehouse)
+
+
 def test_there_must_be_a_warehouse_with_marts(tmp_path: Path) -> None:
     with pytest.raises(RetourError, match=r"no warehouse at .*make build"):
         publish(tmp_path / "warehouse.duckdb")
