@@ -70,10 +70,10 @@ def publish(warehouse: Path, say: Callable[[str], None] = lambda message: None) 
 
 def failures_of_last_build(warehouse: Path) -> list[str]:
     """Names of the nodes that failed in the newest `dbt build` beside this warehouse."""
-    files = warehouse.parent / "ops" / "run_results" / "*.parquet"
+    files = [str(path) for path in warehouse.parent.glob("ops/run_results/*.parquet")]
+    if not files:
+        return []
     with duckdb.connect() as connection:
-        if not connection.execute("select * from glob(?)", [str(files)]).fetchall():
-            return []
         failed = connection.execute(
             """
             with builds as (
@@ -89,7 +89,7 @@ def failures_of_last_build(warehouse: Path) -> list[str]:
             order by node_id
             limit 3
             """,
-            [str(files)],
+            [files],
         ).fetchall()
     return [name for (name,) in failed]
 
