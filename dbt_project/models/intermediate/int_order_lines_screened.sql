@@ -83,8 +83,11 @@ joined as (
         ) as excluded_by,
         coalesce(repeated_rows.occurrence, 1) as occurrence,
         coalesce(repeated_rows.is_conflict, false) as is_conflict,
-        cast(order_lines.ordered_at as date) < sources.first_event_date
-        or cast(order_lines.ordered_at as date) > sources.last_event_date as is_implausible
+        coalesce(
+            cast(order_lines.ordered_at as date) < sources.first_event_date
+            or cast(order_lines.ordered_at as date) > sources.last_event_date,
+            false
+        ) as is_implausible
     from order_lines
     left join sources
         on order_lines.source = sources.source
@@ -125,7 +128,8 @@ judged as (
         *,
         {{ reasons({
             'ordered_at_implausible': 'is_implausible',
-            'no_fx_rate_for_currency_and_month': 'fx_rate is null and ordered_at is not null',
+            'no_fx_rate_for_currency_and_month': 
+                'fx_rate is null and ordered_at is not null and not is_implausible',
             'superseded_by_later_delivery': 'is_conflict',
         }, also='reject_reasons') }} as all_reject_reasons,
         case

@@ -66,8 +66,11 @@ joined as (
         ) as excluded_by,
         coalesce(repeated_rows.occurrence, 1) as occurrence,
         coalesce(repeated_rows.is_conflict, false) as is_conflict,
-        cast(returns.returned_at as date) < sources.first_event_date
-        or cast(returns.returned_at as date) > sources.last_event_date as is_implausible
+        coalesce(
+            cast(returns.returned_at as date) < sources.first_event_date
+            or cast(returns.returned_at as date) > sources.last_event_date,
+            false
+        ) as is_implausible
     from returns
     left join sources
         on returns.source = sources.source

@@ -92,7 +92,8 @@ checked as (
             'quantity_not_positive': 'quantity <= 0',
             'unit_price_negative': 'unit_price < 0',
             'discount_negative': 'discount_amount < 0',
-            'discount_exceeds_price': 'quantity * unit_price < discount_amount',
+            'discount_exceeds_price':
+                'quantity > 0 and unit_price >= 0 and quantity * unit_price < discount_amount',
             'return_status_unknown':
                 "return_status not in ('returned', 'kept', 'cancelled', 'undelivered', 'unknown')",
         }, also='reading_errors') }} as reject_reasons

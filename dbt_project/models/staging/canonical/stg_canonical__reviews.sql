@@ -60,6 +60,7 @@ final as (
             'names_nothing':
                 'order_line_id is null and order_id is null and product_id is null'
                 ' and seller_id is null',
+            'rating_not_1_to_5': 'rating < 1 or rating > 5',
         }, also='reading_errors') }} as reject_reasons
     from typed
 
