@@ -2,8 +2,8 @@
 
     python -m data.generate --out data --source demo --lines 60000 --seed 1
 
-The world is made by the SQL in `data/sql`; this file checks the options, runs the SQL and writes the
-files. The same options give the same bytes, whatever the machine's threads; nothing reads the clock.
+The world is made by the SQL in `data/sql`; this file checks the options, runs the SQL and writes
+the files. The same options give the same bytes, whatever the threads; nothing reads the clock.
 """
 
 from __future__ import annotations
@@ -18,33 +18,60 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 SQL_FOLDER = Path(__file__).parent / "sql"
-CHUNK_LINES = 2_000_000  # lines made at a time: bounds the memory
+CHUNK_LINES = 1_000_000  # lines made at a time: bounds the memory
 BUCKET_LINES = 4_000_000  # lines whose customers' past is looked at together
 CSV_LIMIT = 1_000_000  # largest world written as CSV unless asked for
-QUIET_BELOW = 300_000  # worlds below this are made in a few seconds: no progress lines
+INTERCEPT = -0.38  # log-odds: brings the share of lines that return to 23 %
+QUIET_BELOW = 150_000  # worlds below this are made in two seconds: no progress lines
 
-ORDER_LINE_COLUMNS = (
-    "order_line_id, order_id, ordered_at, customer_id, product_id, seller_id, marketplace, category, "
-    "brand, size, colour, country, currency, quantity, unit_price, discount_amount, tax_amount, "
-    "shipping_amount, payment_method, channel, customer_type, promised_at, delivered_at, "
-    "cancelled_at, return_status"
+WORLD_SQL = (
+    "00_random",
+    "10_calendar",
+    "20_parameters",
+    "30_entities",
+    "31_wheels",
+    "32_incidents",
+    "33_tallies",
 )
-RETURN_COLUMNS = (
-    "return_id, order_line_id, order_id, product_id, customer_id, quantity, returned_at, "
-    "refund_amount, currency, reason, condition"
+CHUNK_SQL = (
+    "40_line_picks",
+    "41_line_terms",
+    "42_line_outcomes",
+    "50_order_lines",
+    "51_returns",
+    "52_reviews",
+    "70_truth",
 )
-REVIEW_COLUMNS = "rating, reviewed_at, order_line_id, order_id, product_id, customer_id, seller_id"
-ENTITY_COLUMNS = {
-    "customer": "customer_id, name, email, country, created_at, customer_type",
-    "product": "product_id, name, category, brand, unit_cost, created_at",
-    "seller": "seller_id, name, country, created_at",
+
+# The columns of each input file, and what orders its rows.
+FILES = {
+    "order_lines": (
+        "order_line_id, order_id, ordered_at, customer_id, product_id, seller_id, marketplace, "
+        "category, brand, size, colour, country, currency, quantity, unit_price, discount_amount, "
+        "tax_amount, shipping_amount, payment_method, channel, customer_type, promised_at, "
+        "delivered_at, cancelled_at, return_status",
+        "line_no, row_rank",
+    ),
+    "returns": (
+        "return_id, order_line_id, order_id, product_id, customer_id, quantity, returned_at, "
+        "refund_amount, currency, reason, condition",
+        "sort_at, sort_no, row_rank",
+    ),
+    "reviews": (
+        "rating, reviewed_at, order_line_id, order_id, product_id, customer_id, seller_id",
+        "sort_at, sort_no",
+    ),
+    "customers": ("customer_id, name, email, country, created_at, customer_type", "customer_no"),
+    "products": ("product_id, name, category, brand, unit_cost, created_at", "product_no"),
+    "sellers": ("seller_id, name, country, created_at", "seller_no"),
 }
 
-# What a crashed export leaves at the end of a CSV file: a short row and one with too many fields.
+# What a crashed export leaves at the end of a CSV file: a short row, one with too many fields.
 RAGGED_ROWS = {
     "order_lines": (
         "AG-X999999901-1,AG-X999999901,2025-03-01 12:00:00,C00000001",
@@ -144,7 +171,8 @@ def _check(world: World) -> None:
     """Raise ValueError, naming the option, what it was, and what it may be."""
 
     def refuse(option: str, wanted: str) -> None:
-        raise ValueError(f"generate: {option}={getattr(world, option)!r} is not possible: {wanted}.")
+        given = getattr(world, option)
+        raise ValueError(f"generate: {option}={given!r} is not possible: {wanted}.")
 
     def is_whole(value: object, low: int, high: int) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
@@ -152,7 +180,10 @@ def _check(world: World) -> None:
     if not isinstance(world.source, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", world.source):
         refuse("source", "use lower case letters, digits and underscores, a letter first")
     for option, low, high in (
-        ("lines", 1, 500_000_000), ("seed", 0, 2**62), ("days", 7, 3_660), ("incidents", 0, 1_000),
+        ("lines", 1, 500_000_000),
+        ("seed", 0, 2**62),
+        ("days", 7, 3_660),
+        ("incidents", 0, 1_000),
     ):
         if not is_whole(getattr(world, option), low, high):
             refuse(option, f"it must be a whole number from {low:,} to {high:,}")
@@ -167,8 +198,8 @@ def _check(world: World) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 0.2:
             refuse(option, "it is a share of the lines, from 0 to 0.2")
     if world.delay_shift is not None:
-        shift = world.delay_shift
-        if len(shift) != 2 or not is_whole(shift[0], 0, world.days) or not is_whole(shift[1], 1, 60):
+        day, late = world.delay_shift if len(world.delay_shift) == 2 else (None, None)
+        if not is_whole(day, 0, world.days) or not is_whole(late, 1, 60):
             refuse("delay_shift", f"it is (day from 0 to {world.days}, 1 to 60 days later)")
     if world.return_shape not in ("mixed", "line"):
         refuse("return_shape", "choose mixed or line")
@@ -178,162 +209,158 @@ def _check(world: World) -> None:
 
 def _write(world: World, work: Path, threads: int | None) -> None:
     """Make the world and write all its files into `work`/raw and `work`/truth."""
-    sellers = world.sellers or max(60, world.lines // 2_000)
-    customer_groups = max(4, math.ceil(world.lines / 4.5 / 32))
-    products = min(200_000, max(4 * sellers, world.lines // 60, 240))
     end = dt.date.fromisoformat(str(world.end_date))
-    first = end - dt.timedelta(days=world.days - 1)
-    shift_day, shift_days = world.delay_shift or (0, 0)
+    sellers = world.sellers or max(60, world.lines // 2_000)
     file_format = world.format or ("csv" if world.lines <= CSV_LIMIT else "parquet")
+    options = asdict(world) | {"end_date": end, "sellers": sellers, "format": file_format}
+    shift_day, shift_days = options.pop("delay_shift") or (None, None)
+    options |= {"delay_shift_day": shift_day, "delay_shift_days": shift_days}
     buckets = math.ceil(world.lines / BUCKET_LINES)
-    variables = {
-        **{
-            name: value
-            for name, value in asdict(world).items()
-            if isinstance(value, bool) or name in ("lines", "seed", "days", "incidents", "return_shape")
-        },
-        "dirt": float(world.dirt),
-        "exclusions": float(world.exclusions),
-        "sellers": sellers,
-        "products": products,
-        "customer_groups": customer_groups,
-        "customers": customer_groups * 32,
-        "wheel_slots": min(1_000_000, 16 * products),
-        "blocks": math.ceil(world.lines / 6),
-        "chunk_lines": CHUNK_LINES,
-        "first_date": first,
-        "data_end": dt.datetime.combine(end + dt.timedelta(days=1), dt.time()),
-        "shift_from": dt.datetime.combine(first + dt.timedelta(days=shift_day), dt.time()),
-        "shift_days": shift_days,
-        "intercept": -0.38,
-        "buckets": buckets,
-    }
 
     session = duckdb.connect(str(work / "parts" / "work.duckdb") if buckets > 1 else ":memory:")
     try:
-        session.execute(f"set temp_directory = {_quoted(work / 'spill')}")
+        session.execute("set enable_progress_bar = false")
+        session.execute(f"set temp_directory = {_literal(str(work / 'spill'))}")
         if threads is not None:
             session.execute(f"set threads = {int(threads)}")
         if buckets > 1:
-            session.execute("set memory_limit = '4GB'")
-        for name, value in variables.items():
+            session.execute("set memory_limit = '3GB'")
+        for name, value in _variables(options, buckets).items():
             session.execute(f"set variable {name} = {_literal(value)}")
-        for name in ("00_random", "10_calendar", "20_parameters", "30_entities", "31_wheels",
-                     "32_incidents", "33_tallies"):
+        for name in WORLD_SQL:
             _run(session, name)
-        _write_lines(session, world, work, file_format)
-        _write_entities(session, work, file_format)
-        _write_truth(session, work, buckets, {**asdict(world), "sellers": sellers,
-                     "end_date": end, "format": file_format})
+        _write_lines(session, options, work)
+        _run(session, "60_entities")
+        for table in ("customers", "products", "sellers"):
+            _copy_rows(session, table, work / "raw" / f"{table}.{file_format}")
+        _write_truth(session, options, buckets, work)
         if file_format == "csv" and world.dirt > 0:
             _append_ragged_rows(work / "raw")
     finally:
         session.close()
 
 
-def _write_lines(
-    session: duckdb.DuckDBPyConnection, world: World, work: Path, file_format: str
-) -> None:
+def _variables(options: dict[str, Any], buckets: int) -> dict[str, Any]:
+    """Return what the SQL reads by getvariable()."""
+    lines, sellers, days = options["lines"], options["sellers"], options["days"]
+    products = min(200_000, max(4 * sellers, lines // 60, 240))
+    customer_groups = max(4, math.ceil(lines / 4.5 / 32))
+    first = options["end_date"] - dt.timedelta(days=days - 1)
+    passed_on = (
+        "lines",
+        "seed",
+        "sellers",
+        "days",
+        "stationary",
+        "quiet",
+        "incidents",
+        "identical_sellers",
+        "noise_labels",
+        "no_returns",
+        "return_shape",
+    )
+    return {name: options[name] for name in passed_on} | {
+        "dirt": float(options["dirt"]),
+        "exclusions": float(options["exclusions"]),
+        "first_date": first,
+        "data_end": _midnight(options["end_date"] + dt.timedelta(days=1)),
+        "shift_from": _midnight(first + dt.timedelta(days=options["delay_shift_day"] or 0)),
+        "shift_days": options["delay_shift_days"] or 0,
+        "products": products,
+        "customer_groups": customer_groups,
+        "customers": customer_groups * 32,
+        "wheel_slots": min(1_000_000, 16 * products),
+        "blocks": math.ceil(lines / 6),
+        "chunk_lines": CHUNK_LINES,
+        "buckets": buckets,
+        "intercept": INTERCEPT,
+    }
+
+
+def _write_lines(session: duckdb.DuckDBPyConnection, options: dict[str, Any], work: Path) -> None:
     """Make order lines, returns and reviews chunk by chunk and write each chunk."""
-    chunks = [row[0] for row in session.execute(
-        "select distinct chunk from calendar where block_to > block_from order by chunk"
-    ).fetchall()]
-    for number, chunk in enumerate(chunks, start=1):
+    tables = ["order_lines", "reviews"] + ([] if options["no_returns"] else ["returns"])
+    chunks = session.execute(
+        "select chunk, max(block_to) * 6 from calendar where block_to > block_from "
+        "group by chunk order by chunk"
+    ).fetchall()
+    for number, (chunk, made) in enumerate(chunks, start=1):
         session.execute(f"set variable chunk = {chunk}")
-        for name in ("40_line_picks", "41_line_terms", "42_line_outcomes", "50_order_lines",
-                     "51_returns", "52_reviews", "70_truth"):
+        for name in CHUNK_SQL:
             _run(session, name)
-        part = number if len(chunks) > 1 else None
-        _copy(session, f"select {_texts(ORDER_LINE_COLUMNS)} from order_line_rows order by line_no, row_rank",
-              work / "raw", "order_lines", file_format, part)
-        if not world.no_returns:
-            _copy(session, f"select {_texts(RETURN_COLUMNS)} from return_rows order by sort_at, sort_no, "
-                  "row_rank, return_id", work / "raw", "returns", file_format, part)
-        _copy(session, f"select {_texts(REVIEW_COLUMNS)} from review_rows order by sort_at, sort_no",
-              work / "raw", "reviews", file_format, part)
-        _copy(session, "from return_part", work / "truth", "return_truth", "parquet", part)
-        _copy(session, "from line_part", work / "parts", "lines", "parquet", number)
-        if world.lines >= QUIET_BELOW:
-            made = session.execute(
-                f"select least({world.lines}, 6 * max(block_to)) from calendar where chunk = {chunk}"
-            ).fetchall()[0][0]
-            _say(f"{world.source}: {made:,} of {world.lines:,} lines made")
-
-
-def _write_entities(session: duckdb.DuckDBPyConnection, work: Path, file_format: str) -> None:
-    """Write the files of customers, products and sellers."""
-    _run(session, "60_entities")
-    for name, key in (("customer", "customer_no"), ("product", "product_no"), ("seller", "seller_no")):
-        _copy(session, f"select {_texts(ENTITY_COLUMNS[name])} from {name}_rows order by {key}",
-              work / "raw", f"{name}s", file_format)
+        part = f"{number:04}" if len(chunks) > 1 else ""
+        for table in tables:
+            _copy_rows(session, table, _part(work / "raw", table, part, options["format"]))
+        _copy(session, "from return_part", _part(work / "truth", "return_truth", part))
+        _copy(session, "from line_part", _part(work / "parts", "line_truth", part))
+        if options["lines"] >= QUIET_BELOW:
+            made = min(made, options["lines"])
+            _say(f"{options['source']}: {made:,} of {options['lines']:,} lines")
 
 
 def _write_truth(
-    session: duckdb.DuckDBPyConnection, work: Path, buckets: int, options: dict[str, object]
+    session: duckdb.DuckDBPyConnection, options: dict[str, Any], buckets: int, work: Path
 ) -> None:
     """Write the truth: the oracle line by line, then the summaries and the options."""
-    session.execute("create view line_parts as from read_parquet("
-                    f"{_quoted(work / 'parts' / 'lines-*.parquet')})")
+    parts = sorted((work / "parts").glob("line_truth*.parquet"))
+    files = ", ".join(_literal(str(part)) for part in parts)
+    session.execute(f"create view line_parts as from read_parquet([{files}])")
+    session.execute("create view chunk_part as from line_parts")
     _run(session, "71_line_truth")
     for bucket in range(buckets):
         session.execute(f"set variable bucket = {bucket}")
-        _copy(session, "from line_truth", work / "truth", "line_truth", "parquet",
-              bucket + 1 if buckets > 1 else None)
-        if buckets > 1:
-            _say(f"{options['source']}: truth of the lines, part {bucket + 1} of {buckets}")
+        session.execute("insert into pasts from line_pasts")
+    for number, part in enumerate(parts, start=1):
+        session.execute(f"create or replace view chunk_part as from {_literal(str(part))}")
+        _copy(session, "from line_truth", work / "truth" / part.name)
+        if options["lines"] >= QUIET_BELOW:
+            _say(f"{options['source']}: truth, part {number} of {len(parts)}")
     _run(session, "72_summaries")
-    for name in ("seller", "product", "category", "incident", "curve", "dirt"):
-        plural = {"category": "categories", "dirt": "dirt"}.get(name, f"{name}s")
-        _copy(session, f"from {name}_truth", work / "truth", plural, "parquet")
-    shift_day, shift_days = options.pop("delay_shift") or (None, None)
-    options |= {"delay_shift_day": shift_day, "delay_shift_days": shift_days}
+    for table in ("sellers", "products", "categories", "incidents", "curves", "dirt"):
+        _copy(session, f"from true_{table}", work / "truth" / f"{table}.parquet")
     columns = ", ".join(f"{_literal(value)} as {name}" for name, value in options.items())
-    _copy(session, f"select {columns}", work / "truth", "world", "parquet")
+    _copy(session, f"select {columns}", work / "truth" / "world.parquet")
 
 
 def _append_ragged_rows(folder: Path) -> None:
     """Append rows that do not have as many fields as the header to the last CSV file of a table."""
     for table, rows in RAGGED_ROWS.items():
         for file in sorted(folder.glob(f"{table}*.csv"))[-1:]:
-            with file.open("a", encoding="utf-8", newline="") as lines:
-                lines.writelines(f"{row}\n" for row in rows)
+            with file.open("a", encoding="utf-8", newline="") as text:
+                text.writelines(f"{row}\n" for row in rows)
 
 
 def _run(session: duckdb.DuckDBPyConnection, name: str) -> None:
     session.execute((SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8"))
 
 
-def _copy(
-    session: duckdb.DuckDBPyConnection,
-    query: str,
-    folder: Path,
-    name: str,
-    file_format: str,
-    part: int | None = None,
-) -> None:
-    """Write a query's rows, in its order, to one file."""
-    if file_format == "csv":
-        file = folder / (f"{name}.csv" if part is None else f"{name}_{part:04}.csv")
-        how = "format csv, header true"
-    else:
-        file = folder / (f"{name}.parquet" if part is None else f"{name}-{part:04}.parquet")
-        how = "format parquet, compression zstd"
-    session.execute(f"copy ({query}) to {_quoted(file)} ({how})")
+def _part(folder: Path, table: str, part: str, file_format: str = "parquet") -> Path:
+    """Name the file of one part: order_lines.csv, x_0002.csv, x-0002.parquet."""
+    separator = ("_" if file_format == "csv" else "-") if part else ""
+    return folder / f"{table}{separator}{part}.{file_format}"
 
 
-def _texts(columns: str) -> str:
-    """Select these columns, an empty text as nothing at all."""
-    return f"nullif(columns([{', '.join(_quoted(name) for name in columns.split(', '))}]), '')"
+def _copy_rows(session: duckdb.DuckDBPyConnection, table: str, file: Path) -> None:
+    """Write the rows of an input file, an empty text as nothing at all."""
+    columns, order = FILES[table]
+    names = [name.strip() for name in columns.split(",")]
+    _copy(session, f"select nullif(columns({names}), '') from {table}_rows order by {order}", file)
 
 
-def _quoted(text: object) -> str:
-    return "'" + str(text).replace("'", "''") + "'"
+def _copy(session: duckdb.DuckDBPyConnection, query: str, file: Path) -> None:
+    """Write a query's rows, in its order, to a file of the format its name says."""
+    how = "format csv, header" if file.suffix == ".csv" else "format parquet, compression zstd"
+    session.execute(f"copy ({query}) to {_literal(str(file))} ({how})")
+
+
+def _midnight(day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time())
 
 
 def _literal(value: object) -> str:
     """Write a Python value as a typed SQL literal."""
     if value is None:
-        return "null::integer"
+        return "null::bigint"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
@@ -344,7 +371,7 @@ def _literal(value: object) -> str:
         return f"timestamp '{value:%Y-%m-%d %H:%M:%S}'"
     if isinstance(value, dt.date):
         return f"date '{value:%Y-%m-%d}'"
-    return _quoted(value)
+    return "'" + str(value).replace("'", "''") + "'"
 
 
 def _say(message: str) -> None:
@@ -371,13 +398,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--identical-sellers", action="store_true", help="no seller or product is at fault")
     add("--noise-labels", action="store_true", help="every line returns with the same probability")
     add("--no-returns", action="store_true", help="nothing is returned")
-    add("--delay-shift", metavar="DAY:DAYS",
-        help="returns due from that day on (0 = first day) come so many days later")
+    add(
+        "--delay-shift",
+        metavar="DAY:DAYS",
+        help="returns due from that day on (0 = first day) come so many days later",
+    )
     add("--dirt", type=float, default=0.005, help="share of lines with dirt (default 0.005)")
-    add("--exclusions", type=float, default=0.004,
-        help="share of lines with a postage or gift card row (default 0.004)")
-    add("--return-shape", default="mixed", choices=("mixed", "line"),
-        help="how returns name their sale (default mixed)")
+    add(
+        "--exclusions",
+        type=float,
+        default=0.004,
+        help="share of lines with a postage or gift card row (default 0.004)",
+    )
+    add(
+        "--return-shape",
+        default="mixed",
+        choices=("mixed", "line"),
+        help="how returns name their sale (default mixed)",
+    )
     add("--format", choices=("csv", "parquet"), help="default csv up to a million lines")
     add("--threads", type=int, help="threads to use; changes nothing but the time")
     options = vars(parser.parse_args(arguments))

@@ -23,18 +23,40 @@ from (
 
 -- every category has at least six sizes or six colours, so that an order of six lines can hold the
 -- same product six times without two equal lines
-create or replace table variants as
-select * from (
+create or replace table variant_lists as
+select
+    category_no,
+    sizes,
+    colours,
+from (
     values
     ('beauty', ['15 ml', '30 ml', '50 ml', '75 ml', '100 ml', '200 ml'], ['']),
-    ('dresses', ['32', '34', '36', '38', '40', '42', '44'], ['black', 'red', 'navy', 'green', 'floral']),
+    ('dresses', ['32', '34', '36', '38', '40', '42', '44'],
+        ['black', 'red', 'navy', 'green', 'floral']),
     ('electronics', [''], ['black', 'white', 'silver', 'blue', 'graphite', 'gold']),
     ('home', [''], ['white', 'oak', 'grey', 'black', 'sand', 'olive', 'blue']),
-    ('shoes', ['36', '37', '38', '39', '40', '41', '42', '43', '44', '45'], ['black', 'white', 'brown', 'blue']),
-    ('tops', ['XS', 'S', 'M', 'L', 'XL', 'XXL'], ['white', 'black', 'grey', 'blue', 'red', 'green']),
+    ('shoes', ['36', '37', '38', '39', '40', '41', '42', '43', '44', '45'],
+        ['black', 'white', 'brown', 'blue']),
+    ('tops', ['XS', 'S', 'M', 'L', 'XL', 'XXL'],
+        ['white', 'black', 'grey', 'blue', 'red', 'green']),
     ('toys', [''], ['red', 'blue', 'green', 'yellow', 'pink', 'mixed']),
     ('trousers', ['W28', 'W30', 'W32', 'W34', 'W36', 'W38'], ['blue', 'black', 'beige', 'grey'])
-) as rows (category, sizes, colours);
+) as rows (category, sizes, colours)
+inner join categories using (category);
+
+-- one row per category, order-and-product draw (0 .. 839) and position in the order: lines of the
+-- same product in one order always differ in size, or in colour where there are no sizes
+create or replace table variants as
+select
+    category_no,
+    variant::int as variant,
+    line_in_order,
+    sizes[1 + (variant + line_in_order) % len(sizes)] as size,
+    colours[1 + (variant + case when len(sizes) > 1 then 0 else line_in_order end) % len(colours)]
+        as colour,
+from variant_lists
+cross join range(840) as variants (variant)
+cross join (select unnest(range(1, 7)) as line_in_order);
 
 create or replace table marketplaces as
 select * from (

@@ -102,3 +102,28 @@ select
         slot_to
     ))::int as category_slot,
 from summed;
+
+-- the share of all lines that each product can expect
+create or replace table product_demand as
+with category_shares as (
+    select
+        marketplace_no,
+        category_no,
+        min(product_slots) as product_slots,
+        count(*) / 4800.0 as share_of_marketplace,
+    from category_wheel
+    where not is_bracketed
+    group by marketplace_no, category_no
+)
+select
+    product_wheel.product_no,
+    products.seller_no,
+    round(
+        count(*) * min(share_of_marketplace) * min(marketplaces.share) / min(product_slots), 12
+    ) as demand,
+from product_wheel
+inner join category_shares using (marketplace_no, category_no)
+inner join marketplaces using (marketplace_no)
+inner join products using (product_no)
+where product_wheel.launch_day = 0
+group by product_wheel.product_no, products.seller_no;

@@ -23,23 +23,27 @@ ranked as (
     from numbered
 ),
 seller_choices as (
-    -- the bigger half of the sellers, in random order
+    -- the half of the sellers that sells most, in random order
     select
         seller_no,
         row_number() over (order by draw('incident seller', seller_no), seller_no) - 1 as choice,
         count(*) over () as choices,
-    from sellers
-    where seller_no <= getvariable('sellers') // 2
+    from (
+        select seller_no from product_demand
+        group by seller_no
+        order by sum(demand::decimal(18, 12)) desc, seller_no
+        limit greatest(1, getvariable('sellers') // 2)
+    )
 ),
 product_choices as (
-    -- the best-selling twentieth of the products, in random order
+    -- the twentieth of the products that sells most, in random order
     select
         product_no,
         row_number() over (order by draw('incident product', product_no), product_no) - 1 as choice,
         count(*) over () as choices,
     from (
-        select product_no from products
-        order by weight desc, product_no
+        select product_no from product_demand
+        order by demand desc, product_no
         limit greatest(1, getvariable('products') // 20)
     )
 ),

@@ -1,28 +1,27 @@
 -- Who buys what, where and when: one row per line of the current chunk.
 
+create or replace temp table chunk_blocks as
+select
+    * exclude (block_from, block_to, chunk),
+    unnest(range(block_from, block_to)) as block,
+from calendar
+where chunk = getvariable('chunk');
+
 create or replace temp table line_picks as
-with blocks as (
+with lines as (
     select
-        * exclude (block_from, block_to, chunk),
-        unnest(range(block_from, block_to)) as block,
-    from calendar
-    where chunk = getvariable('chunk')
-),
-lines as (
-    select
-        blocks.*,
+        chunk_blocks.*,
         block * 6 + line_in_block as line_no,
         block * 6 + order_in_block as order_no,
         line_in_order,
         order_size,
-    from blocks
+    from chunk_blocks
     inner join order_patterns on order_patterns.pattern_no = pick('order pattern', block, 20)
     where block * 6 + line_in_block < getvariable('lines')
 ),
 orders as (
     select
-        * exclude (block, is_flash_sale),
-        is_flash_sale,
+        * exclude (block),
         pick('marketplace', order_no, 1000)::int as marketplace_slot,
         draw('guest', order_no) < 0.14 as is_guest,
         -- one multi-line order in seven takes the same product in two or three sizes

@@ -1,6 +1,6 @@
 -- What is on the line: times, variant, price, discount, payment, delivery, and what no one sees yet.
 
-create or replace temp table line_terms as
+create or replace temp view line_terms as
 with placed as (
     select
         line_picks.*,
@@ -10,7 +10,7 @@ with placed as (
         date + to_seconds(floor(
             86399 * (0.29 + 0.355 * (draw('hour', order_no) + draw('hour, again', order_no)))
         )::bigint) as ordered_at,
-        pick('variant', order_no * 262144 + product_no, 1000) as variant,
+        pick('variant', order_no * 262144 + product_no, 840)::int as variant,
         -- bracketed lines are one piece each; so are most others
         case
             when is_bracketed or draw('quantity', line_no) < 0.88 then 1
@@ -48,12 +48,8 @@ priced as (
         sellers.log_odds as seller_log_odds,
         categories.price_median,
         categories.base_rate,
-        categories.delay_shape,
-        categories.delay_scale,
-        -- lines of the same product in one order always differ in size or colour
-        sizes[1 + (variant + line_in_order) % len(sizes)] as size,
-        colours[1 + (variant + case when len(sizes) > 1 then 0 else line_in_order end) % len(colours)]
-            as colour,
+        size,
+        colour,
         round(list_price * price_factor / eur_rate, 2)::decimal(12, 2) as unit_price,
         case
             when payment_draw < cod_share then 'cod'
@@ -75,10 +71,10 @@ priced as (
             else 'returning'
         end as customer_type,
     from placed
-    inner join products using (product_no)
+    inner join products using (product_no, category_no)
     inner join sellers using (seller_no)
-    inner join categories on categories.category_no = placed.category_no
-    inner join variants on variants.category = categories.category
+    inner join categories using (category_no)
+    inner join variants using (category_no, variant, line_in_order)
 ),
 troubled as (
     -- incidents that touch the line's seller, product, category or marketplace on its day
@@ -97,7 +93,7 @@ troubled as (
     group by line_no
 )
 select
-    priced.* exclude (payment_draw, channel_draw, variant, delivery_luck),
+    priced.* exclude (payment_draw, channel_draw, variant, delivery_luck, date, is_flash_sale),
     coalesce(incident_log_odds, 0) as incident_log_odds,
     (unit_price * quantity)::decimal(12, 2) as gross_amount,
     round(unit_price * quantity * discount_share, 2)::decimal(12, 2) as discount_amount,

@@ -67,27 +67,77 @@ decided as (
     from fitted
 )
 select
-    * exclude (
-        p_fitted, fitting_line, bracket_size, has_bracket, base_rate, price_median, age, list_price,
-        price_factor, country_log_odds
-    ),
+    line_no,
+    order_no,
+    line_in_order,
+    order_size,
+    day,
+    ordered_at,
+    marketplace_no,
+    category_no,
+    product_no,
+    seller_no,
+    person_no,
+    customer_no,
+    is_guest,
+    is_bracketed,
+    product_id,
+    category,
+    brand,
+    size,
+    colour,
+    country,
+    currency,
+    eur_rate,
+    tax_rate,
+    quantity,
+    unit_price,
+    discount_share,
+    discount_amount,
+    net_amount,
+    net_amount_eur,
+    payment_method,
+    channel,
+    customer_type,
+    promised_at,
+    delivered_at,
+    is_late,
+    is_cancelled,
+    cancelled_at,
+    is_undelivered,
+    customer_kind,
+    seller_log_odds,
+    product_log_odds,
+    visible_log_odds,
+    hidden_log_odds,
+    incident_log_odds,
+    p_true,
+    will_return,
     case
         when not will_return then 0
         when quantity = 1 or draw('all units', line_no) < 0.55 then quantity
         else 1 + pick('some units', line_no, quantity - 1)
     end::int as returned_units,
+from decided;
+
+-- the same with the ids and names that the files show
+create or replace temp view named_lines as
+select
+    line_outcomes.*,
+    marketplace,
+    prefix,
     prefix || '-' || lpad(order_no::varchar, 9, '0') as order_id,
-    case when customer_no is null then null else 'C' || lpad((customer_no + 1)::varchar, 8, '0') end
-        as customer_id,
+    order_id || '-' || line_in_order as line_id,
+    'C' || lpad((customer_no + 1)::varchar, 8, '0') as customer_id,
     'S' || lpad((seller_no + 1)::varchar, 5, '0') as seller_id,
-from decided
+from line_outcomes
 inner join marketplaces using (marketplace_no);
 
 -- return events: all units at once, or in two parcels; also those after the end of the data
 create or replace temp table return_events as
 with parcels as (
     select
-        *,
+        named_lines.*,
         case
             when returned_units = 1 or draw('one parcel', line_no) < 0.7 then returned_units
             else 1 + pick('first parcel', line_no, returned_units - 1)
@@ -96,7 +146,8 @@ with parcels as (
             delivered_at,
             0.2 + least(90, delay_scale * power(-ln(1 - draw('return delay', line_no)), 1 / delay_shape))
         ) as first_at,
-    from line_outcomes
+    from named_lines
+    inner join categories using (category_no)
     where will_return
 ),
 events as (
@@ -126,5 +177,5 @@ select
     -- cumulative rounding, so that a full return refunds the net amount to the cent
     (round(net_amount * (units_before + units) / quantity, 2)
         - round(net_amount * units_before / quantity, 2))::decimal(12, 2) as refund_amount,
-    order_id || '-' || line_in_order || '-R' || event_no as return_key,
+    'R' || line_id || '-' || event_no as return_id,
 from events;

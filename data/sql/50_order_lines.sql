@@ -27,17 +27,17 @@ select
     end as kind,
 from chosen;
 
-create or replace temp table order_line_rows as
+create or replace temp view order_lines_rows as
 with known as (
     -- what the exports of the last day know: nothing that happened later
     select
         *,
         case when marketplace_no = 2 and getvariable('return_shape') != 'line' then ''
-            else order_id || '-' || line_in_order
+            else line_id
         end as order_line_id,
         delivered_at < getvariable('data_end') and not is_cancelled and not is_undelivered
             as is_delivered,
-    from line_outcomes
+    from named_lines
 ),
 texts as (
     select

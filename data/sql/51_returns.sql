@@ -1,7 +1,7 @@
 -- The export of return events. How a return names its sale depends on the marketplace:
 -- 1 names the order line, 2 the order and product, 3 only the customer and product.
 
-create or replace temp table return_rows as
+create or replace temp table returns_rows as
 with shaped as (
     select
         *,
@@ -13,8 +13,8 @@ with shaped as (
 ),
 true_rows as (
     select
-        'R' || return_key as return_id,
-        case when shape = 1 then order_id || '-' || line_in_order else '' end as order_line_id,
+        return_id,
+        case when shape = 1 then line_id else '' end as order_line_id,
         case when shape = 2 then order_id else '' end as order_id,
         case
             when shape = 1 then ''
@@ -63,7 +63,7 @@ made_up as (
             'zero_quantity', 'future_date', 'orphan_customer', 'epoch_date', 'bad_refund'
         ][1 + pick('made up kind', line_no, 11)] as kind,
         *,
-    from line_outcomes
+    from named_lines
     where draw('made up return', line_no) < 0.75 * getvariable('dirt')
         and marketplace_no = 1
         and returned_units = 0
@@ -78,7 +78,7 @@ invented as (
         case
             when kind = 'orphan' then 'AG-999999999-1'
             when kind in ('missing_key', 'orphan_customer') then ''
-            else order_id || '-' || line_in_order
+            else line_id
         end as order_line_id,
         '' as order_id,
         case when kind = 'orphan_customer' then 'P999999' else '' end as product_id,

@@ -1,6 +1,6 @@
 -- Reviews arrive after delivery and react to quality, lateness and to what was sent back.
 
-create or replace temp table review_rows as
+create or replace temp table reviews_rows as
 with written as (
     select
         *,
@@ -13,7 +13,7 @@ with written as (
         - case when will_return then 1.4 else 0 end
         + 0.9 * normal_draw('rating', line_no) as opinion,
         days_later(delivered_at, 1 + 24 * power(draw('review delay', line_no), 2)) as written_at,
-    from line_outcomes
+    from named_lines
     where not is_cancelled
         and not is_undelivered
         and draw('reviewed', line_no) < case when will_return then 0.26 else 0.20 end
@@ -21,7 +21,7 @@ with written as (
 select
     greatest(1, least(5, round(opinion)))::int::varchar as rating,
     written_at::varchar as reviewed_at,
-    case when shape = 1 then order_id || '-' || line_in_order else '' end as order_line_id,
+    case when shape = 1 then line_id else '' end as order_line_id,
     case when shape = 2 then order_id else '' end as order_id,
     product_id,
     case when shape = 3 then coalesce(customer_id, '') else '' end as customer_id,
@@ -35,7 +35,7 @@ select
 from written
 where written_at < getvariable('data_end');
 
-update review_rows set
+update reviews_rows set
     rating = case kind
         when 'bad_rating' then 'five' when 'rating_out_of_range' then '7' else rating
     end,

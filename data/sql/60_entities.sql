@@ -1,61 +1,62 @@
 -- The exports of customers, products and sellers.
 
-create or replace temp view customer_rows as
-with born as (
+-- customers are born in groups of 32: the first half before the data begin, the others with the orders
+create or replace temp view group_births as
+with placed as (
+    select
+        number as group_no,
+        2 * number / getvariable('customer_groups') - 1 as born_share,
+        floor((2 * number / getvariable('customer_groups') - 1) * getvariable('blocks')) as block,
+    from range(getvariable('customer_groups')) as numbers (number)
+)
+select
+    group_no,
+    coalesce(date, getvariable('first_date') - (1 + floor(-born_share * 540))::int) as created_on,
+from placed
+left join calendar on block >= block_from and block < block_to;
+
+create or replace temp view customer_dirt as
+select
+    number as customer_no,
+    ['missing_id', 'hostile_text', 'bad_email', 'bad_date'][
+        1 + pick('customer dirt kind', number, 4)
+    ] as kind,
+from range(getvariable('customers')) as numbers (number)
+where draw('customer dirt', number) < getvariable('dirt');
+
+create or replace temp view customers_rows as
+with named as (
     select
         number as customer_no,
-        draw('customer dirt', number) < getvariable('dirt') as is_dirty,
-        pick('customer dirt kind', number, 4) as kind_no,
-        -- position in the line of births: the second half is born while the data run
-        2 * (number // 32 * 32) / (32.0 * getvariable('customer_groups')) - 1 as born_share,
-    from range(getvariable('customers')) as numbers (number)
-),
-dated as (
-    select
-        born.*,
-        -- a customer opens the account some time before the first order
-        case
-            when born_share <= 0
-                then getvariable('first_date') - (1 + floor(-born_share * 540))::int
-            else date
-        end as created_on,
-    from born
-    left join calendar
-        on born_share > 0
-        and floor(born_share * getvariable('blocks')) >= block_from
-        and floor(born_share * getvariable('blocks')) < block_to
-),
-named as (
-    select
-        dated.*,
+        created_on,
         ['Ada', 'Bruno', 'Chiara', 'Dirk', 'Elif', 'Femke', 'Goran', 'Hana', 'Ines', 'Jan', 'Karin',
-            'Luca', 'Maja', 'Noor', 'Oskar', 'Pilar'][1 + pick('first name', customer_no, 16)]
+            'Luca', 'Maja', 'Noor', 'Oskar', 'Pilar'][1 + pick('first name', number, 16)]
             as first_name,
         ['Abel', 'Bauer', 'Costa', 'Dubois', 'Eriksson', 'Ferrari', 'García', 'Huber', 'Ivanov',
             'Jansen', 'Kowalski', 'Lund', 'Meyer', 'Novak', 'O''Neill', 'Pérez'
-        ][1 + pick('last name', customer_no, 16)] as last_name,
+        ][1 + pick('last name', number, 16)] as last_name,
         country_wheel.country,
-    from dated
-    inner join country_wheel on country_wheel.slot = pick('country', customer_no, 100)
+    from range(getvariable('customers')) as numbers (number)
+    inner join group_births on group_births.group_no = number // 32
+    inner join country_wheel on country_wheel.slot = pick('country', number, 100)
 )
 select
-    case when is_dirty and kind_no = 0 then '' else 'C' || lpad((customer_no + 1)::varchar, 8, '0') end
+    case when kind = 'missing_id' then '' else 'C' || lpad((customer_no + 1)::varchar, 8, '0') end
         as customer_id,
-    case when is_dirty and kind_no = 1 then hostile_text(customer_no)
+    case when kind = 'hostile_text' then hostile_text(customer_no)
         else first_name || ' ' || last_name
     end as name,
-    case when is_dirty and kind_no = 2 then 'not an address'
+    case when kind = 'bad_email' then 'not an address'
         else lower(strip_accents(first_name)) || '.' || customer_no || '@example.com'
     end as email,
     country,
-    case when is_dirty and kind_no = 3 then 'N/A' else created_on::varchar end as created_at,
+    case when kind = 'bad_date' then 'N/A' else created_on::varchar end as created_at,
     case when keenness(customer_no) > 0.93 then 'vip' else 'regular' end as customer_type,
     customer_no,
-    case when is_dirty then ['missing_id', 'hostile_text', 'bad_email', 'bad_date'][1 + kind_no] end
-        as kind,
-from named;
+from named
+left join customer_dirt using (customer_no);
 
-create or replace temp view product_rows as
+create or replace temp view products_rows as
 select
     product_id,
     case when getvariable('dirt') > 0 and product_no % 100 = 7 then hostile_text(product_no)
@@ -71,7 +72,7 @@ select
     case when getvariable('dirt') > 0 and product_no % 100 = 7 then 'hostile_text' end as kind,
 from products;
 
-create or replace temp view seller_rows as
+create or replace temp view sellers_rows as
 select
     seller_id,
     case when getvariable('dirt') > 0 and seller_no % 15 = 5 then hostile_text(seller_no)

@@ -1,6 +1,6 @@
 -- Small truth tables: one row per seller, category, incident; the completion curves; the world.
 
-create or replace temp view seller_truth as
+create or replace temp view true_sellers as
 select
     sellers.seller_id,
     marketplaces.marketplace,
@@ -22,7 +22,7 @@ left join seller_parts using (seller_no)
 group by all
 order by sellers.seller_id;
 
-create or replace temp view product_truth as
+create or replace temp view true_products as
 select
     product_id,
     seller_id,
@@ -34,7 +34,7 @@ from products
 inner join sellers using (seller_no)
 order by product_id;
 
-create or replace temp view category_truth as
+create or replace temp view true_categories as
 select
     category,
     is_sized,
@@ -46,7 +46,7 @@ from categories
 order by category;
 
 -- excess cost: refunds that would not have happened, at a fifth of their value lost, plus 8 EUR each
-create or replace temp view incident_truth as
+create or replace temp view true_incidents as
 select
     incidents.incident_no,
     incidents.kind,
@@ -77,7 +77,7 @@ order by incidents.incident_no;
 
 -- share of a category's returns that begin within so many days of the order (by calendar date;
 -- incidents and shifts aside): the delay's distribution, averaged over delivery times
-create or replace temp view curve_truth as
+create or replace temp view true_curves as
 with deliveries as (
     select
         transit_days + luck + 0.36 + 0.42 * (delivery_hour + 0.5) / 6 as delivered_after,
@@ -109,7 +109,7 @@ cross join deliveries
 group by category, age_days
 order by category, age_days;
 
-create or replace temp view dirt_truth as
+create or replace temp view true_dirt as
 select
     file,
     kind,
@@ -119,13 +119,12 @@ from (
     select * from dirt_rows
     union all
     select 'customers' as file, kind, 'C' || lpad((customer_no + 1)::varchar, 8, '0') as key, true
-    from customer_rows
+    from customer_dirt
+    union all
+    select 'products' as file, kind, product_id as key, true from products_rows
     where kind is not null
     union all
-    select 'products' as file, kind, product_id as key, true from product_rows
-    where kind is not null
-    union all
-    select 'sellers' as file, kind, seller_id as key, true from seller_rows
+    select 'sellers' as file, kind, seller_id as key, true from sellers_rows
     where kind is not null
 )
 order by file, kind, key;
