@@ -73,11 +73,11 @@ def build(settings: Settings, out: TextIO = sys.stdout) -> Published:
     warehouse = settings.warehouse_path(root)
     warehouse.parent.mkdir(parents=True, exist_ok=True)
     with working_directory(root), Progress(out) as progress:
-        progress.say("Starting dbt")
+        progress.begin("Starting dbt")
         run_dbt(["build"], settings, warehouse, [progress.event])
-        progress.say(f"Refreshing the operations marts ({progress.passed()})")
+        progress.begin(f"Refreshing the operations marts ({progress.passed()})")
         run_dbt(["run", "--select", "tag:operations"], settings, warehouse, [])
-        progress.say("Publishing")
+        progress.begin("Publishing")
         published = publish(warehouse)
         progress.say(f"Done: {published.tables} tables, {published.rows:,} rows published")
     return published
@@ -159,6 +159,7 @@ class Progress:
     total: int = 0
     finished: int = 0
     passed_tests: int = 0
+    phase: str = ""
     running: dict[str, str] = field(default_factory=dict)
     # dbt calls from its worker threads
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -177,14 +178,18 @@ class Progress:
             self.last = time.monotonic()
             print(f"{self.last - self.started:6.1f} s  {message}", file=self.out, flush=True)
 
+    def begin(self, phase: str) -> None:
+        """Print what comes next."""
+        self.phase = phase
+        self.say(phase)
+
     def break_silence(self) -> None:
         """Say what is running whenever nothing was printed for a while."""
         while not self.over.wait(0.5):
             with self.lock:
                 if time.monotonic() - self.last > SILENCE_SECONDS:
-                    names = ", ".join(list(self.running.values())[:2])
-                    count = f"{self.count()} " if self.total else ""
-                    self.say(f"{count}… {names}".rstrip())
+                    names = ", ".join(self.running.values())
+                    self.say(f"{self.count()} … {names}" if names else f"… {self.phase.lower()}")
 
     def count(self) -> str:
         """How many of dbt's nodes are finished."""
@@ -199,11 +204,9 @@ class Progress:
         name = event.info.name
         with self.lock:
             if name == "MainReportVersion":
-                self.say("Reading the project")
+                self.begin("Reading the project")
             elif name == "FoundStats":
-                self.say("Landing raw files")
-            elif name == "ConcurrencyLine":
-                self.say("Building and testing")
+                self.begin("Landing raw files")
             elif name == "LogStartLine":
                 self.total = event.data.total
             elif name == "NodeStart":
