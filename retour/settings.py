@@ -1,5 +1,6 @@
 """The vars an operator can set: their names, defaults and types, and errors that name the fix."""
 
+import contextlib
 import datetime as dt
 import difflib
 import json
@@ -13,7 +14,8 @@ from retour.errors import RetourError
 
 DEFAULT_RAW = "data/raw"
 DEFAULT_WAREHOUSE = "data/warehouse.duckdb"
-DEFAULT_SOURCES = ("demo",)
+DEMO = "demo"
+DEFAULT_SOURCES = (DEMO,)
 
 
 class LandingError(RetourError, RuntimeError):
@@ -56,9 +58,7 @@ def _is_date(value: Any) -> bool:
 # name: (is the value possible?, what it must be)
 VARS = {
     "sources": (
-        lambda value: (
-            isinstance(value, list | tuple) and bool(value) and all(map(_is_text, value))
-        ),
+        lambda value: isinstance(value, list | tuple) and bool(value) and all(map(_is_text, value)),
         "a list of source names, like [demo] or [demo, online_retail]",
     ),
     "raw": (_is_text, f"the path of the folder of raw inputs, like {DEFAULT_RAW}"),
@@ -87,7 +87,7 @@ def check_vars(given: Mapping[str, Any]) -> None:
         elif not VARS[name][0](value):
             problems.append(f"var '{name}' is {_shown(value)}, but it must be {VARS[name][1]}.")
     if problems:
-        raise LandingError(listing("Cannot build with these --vars", problems))
+        raise LandingError(listing("Cannot build with these vars", problems))
 
 
 def listing(headline: str, problems: list[str]) -> str:
@@ -120,11 +120,9 @@ def resolve(raw: Any, sources: Any, project_dir: Path) -> tuple[Path, list[str]]
     from the project's root, where dbt itself works.
     """
     if isinstance(sources, str):
-        try:
+        # a bare word is a wrong type, said by the check below
+        with contextlib.suppress(ValueError):
             sources = json.loads(sources or "[]")
-        except ValueError:
-            # a bare word is a wrong type, said by the check below
-            pass
     declared = project_vars(project_dir)
     chosen = {
         "raw": raw or declared.get("raw") or DEFAULT_RAW,

@@ -83,9 +83,10 @@ class Table:
         if self.files == "*":
             return True
         stem, files = match["stem"].lower(), self.files.lower()
-        folder, _, _ = stem.partition("/")
-        if folder != stem:
-            return folder == files
+        folder, _, below = stem.partition("/")
+        if below:
+            # Spark names folders like files: order_lines.parquet/part-0.parquet
+            return folder.removesuffix(".csv").removesuffix(".parquet") == files
         return stem == files or stem.startswith((f"{files}_", f"{files}-"))
 
 

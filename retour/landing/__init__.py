@@ -1,0 +1,269 @@
+"""Landing: raw files become raw tables, as text, before any model runs.
+
+This module is a dbt-duckdb plugin (see profiles.yml): every dbt command that opens the warehouse
+lands what is new first. `land` does the same from plain Python.
+
+The raw tables are a function of the raw folder and the landing config: new and changed files are
+read, files that are gone are removed, and where nothing changed nothing is written. Everything is
+read into scratch tables first; one transaction at the end moves them into place, so any error
+before it leaves the raw tables as they were.
+
+config: which files feed which table · folder: what stands in the raw folder · reading,
+csv_files, parquet_files: one file as a SELECT of text · tables: schema raw.
+"""
+
+import datetime as dt
+import hashlib
+import importlib
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from retour.landing.config import Table, load_configs
+from retour.landing.csv_files import CsvFile
+from retour.landing.folder import Found, LoadFile, RawFolder, stamp
+from retour.landing.parquet_files import read_parquet
+from retour.landing.reading import FileError, RawFile, Reading, cannot_be_read, plain_errors
+from retour.landing.tables import Changes, RawTables
+from retour.settings import DEFAULT_WAREHOUSE, DEMO, LandingError, check_vars, listing, resolve
+
+try:
+    from dbt.adapters.duckdb.plugins import BasePlugin
+except ImportError:  # `land` works without dbt
+    BasePlugin = object
+
+# files of this size together take long enough that a person wants to see what is going on
+WORTH_A_LINE_BYTES = 20_000_000
+
+
+class Plugin(BasePlugin):
+    """Lands raw files whenever dbt opens the warehouse."""
+
+    def initialize(self, plugin_config: dict[str, Any]) -> None:
+        """Keep what profiles.yml passed: raw, sources, warehouse."""
+        self.config = plugin_config
+
+    def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
+        """Before the warehouse is opened: check the vars, make its folder."""
+        from dbt.flags import get_flags
+
+        check_vars(getattr(get_flags(), "VARS", None) or {})
+        Path(creds.path).absolute().parent.mkdir(parents=True, exist_ok=True)
+
+    def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
+        """Land what is new; an error ends the command with its sentence."""
+        from dbt.flags import get_flags
+
+        project_dir = Path(getattr(get_flags(), "PROJECT_DIR", None) or ".").absolute()
+        raw_dir, sources = resolve(self.config.get("raw"), self.config.get("sources"), project_dir)
+        warehouse = self.config.get("warehouse") or DEFAULT_WAREHOUSE
+        ops_dir = (project_dir / warehouse).parent / "ops"
+        try:
+            land(conn, raw_dir=raw_dir, sources=sources, project_dir=project_dir, ops_dir=ops_dir)
+        except (duckdb.Error, OSError) as error:
+            # dbt would print these with a traceback
+            raise LandingError(f"Landing failed and changed nothing: {error}") from error
+
+
+def land(
+    conn: duckdb.DuckDBPyConnection,
+    *,
+    raw_dir: Path | str,
+    sources: list[str],
+    project_dir: Path | str,
+    ops_dir: Path | str,
+    say: Callable[[str], None] | None = None,
+) -> list[LoadFile]:
+    """Bring schema `raw` of the connected warehouse up to date with the raw folder.
+
+    raw_dir: folder with one folder per source. sources: names of the sources to build.
+    project_dir: root of the dbt project, where the landing config is. ops_dir: folder that runs
+    leave their results in; made if absent. say: takes progress lines; default: stderr.
+
+    Returns one LoadFile for every file that was landed or judged anew; empty if nothing changed.
+    Raises LandingError, with every problem of every file, and changes nothing then.
+    """
+    say = say or _say
+    raw_dir = Path(raw_dir)
+    sources = list(dict.fromkeys(sources))
+    configs = load_configs(Path(project_dir))
+    if DEMO in sources and not (raw_dir / DEMO).is_dir():
+        _generate_demo(raw_dir, Path(project_dir), say)
+    tables = {table.name: table for config in configs.values() for table in config.tables}
+    raw = RawTables(conn, tables)
+
+    before = raw.state()
+    known = raw.load_files()
+    found = RawFolder(raw_dir, configs).find(sources, _section(before, "file"))
+    runs, runs_stamp = _run_results(Path(ops_dir))
+    now = {
+        **{f"config {table.name}": _config_sha256(table) for table in tables.values()},
+        **{f"file {name}": stamp for name, stamp in found.stamps.items()},
+        "run_results": runs_stamp,
+    }
+    # a table whose config, code or shape changed is landed from scratch
+    stale = {
+        name
+        for name, table in tables.items()
+        if before.get(f"config {name}") != now[f"config {name}"]
+        or raw.columns(name) != table.column_names
+    }
+    kept = {entry.identity for entry in known if entry.table_name not in stale}
+    kept &= {entry.identity for entry in found.entries}
+    changes = Changes(
+        new=[entry for entry in found.entries if entry.identity not in kept],
+        gone=[entry for entry in known if entry.identity not in kept],
+        stale=stale,
+        undeclared=_section(before, "config").keys() - tables.keys(),
+        run_results=runs if before.get("run_results") != runs_stamp else None,
+    )
+    if now == before and not changes.any and not found.problems:
+        return []
+
+    raw.prepare(changes)
+    landed, problems = _read_all(raw, changes.new, found, say)
+    if problems:
+        raw.drop_scratch()
+        headline = f"Landing from {raw_dir} stopped before anything was changed"
+        raise LandingError(listing(headline, problems))
+    if changes.run_results is not None:
+        raw.insert_run_results(changes.run_results, say)
+    raw.commit(landed, changes, now)
+    return landed
+
+
+def _read_all(
+    raw: RawTables, new: list[LoadFile], found: Found, say: Callable[[str], None]
+) -> tuple[list[LoadFile], list[str]]:
+    """Read new files into scratch tables; their rows of load_files, and every problem."""
+    landed: list[LoadFile] = []
+    problems = list(found.problems)
+    to_read = [entry for entry in new if entry.status == "loaded"]
+    is_long = sum(entry.file_bytes for entry in to_read) > WORTH_A_LINE_BYTES
+    started = time.monotonic()
+    landed_at = dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)
+    for entry in new:
+        row = entry
+        if entry.status == "loaded":
+            try:
+                row = _read_file(raw, found.files[entry.file], entry, say if is_long else _quiet)
+            except FileError as error:
+                problems += [f"{entry.file}: {problem}" for problem in error.problems]
+                continue
+        if row.message:
+            say(f"{row.file}: {row.message}")
+        landed.append(replace(row, landed_at=landed_at))
+    if is_long and not problems:
+        rows = sum(row.rows_landed for row in landed)
+        say(f"landed {len(to_read)} files, {rows:,} rows in {time.monotonic() - started:.1f} s")
+    return landed, problems
+
+
+def _read_file(
+    raw: RawTables, file: RawFile, entry: LoadFile, say: Callable[[str], None]
+) -> LoadFile:
+    """Read one file into the scratch table of its raw table."""
+    with plain_errors(), tempfile.TemporaryDirectory(prefix="retour-") as work:
+        before = stamp(file.path)
+        if not entry.file_bytes:
+            raise FileError("the file is empty (0 bytes): deliver it again, or remove it.")
+        reading = _reading(raw.conn, file, Path(work))
+        rows = reading.rows_expected
+        size = f"{entry.file_bytes / 1e6:,.0f} MB" if rows is None else f"{rows:,} rows"
+        say(f"landing {file.name}: {size}")
+        try:
+            rows = raw.insert(file, reading)
+        except duckdb.Error as error:
+            if reading.line_by_line is None:
+                raise FileError(cannot_be_read(error)) from error
+            say(f"landing {file.name}: it has broken lines, reading line by line")
+            reading = reading.line_by_line()
+            try:
+                rows = raw.insert(file, reading)
+            except duckdb.Error as again:
+                raise FileError(cannot_be_read(again)) from again
+        if stamp(file.path) != before:
+            raise FileError("it changed while it was read: run again when it is complete.")
+    if reading.rows_expected not in (None, rows):
+        raise FileError(
+            f"{rows:,} rows arrived of the {reading.rows_expected:,} that it should have: it is "
+            "damaged, deliver it again."
+        )
+    raw.insert_rejected(file, reading)
+    if not rows and not reading.rejected:
+        reading.notes.append("no rows")
+    return replace(
+        entry,
+        encoding=reading.encoding,
+        rows_read=rows + len(reading.rejected),
+        rows_landed=rows,
+        rows_rejected=len(reading.rejected),
+        message=reading.message(),
+    )
+
+
+def _reading(conn: duckdb.DuckDBPyConnection, file: RawFile, work: Path) -> Reading:
+    if file.format == "parquet":
+        return read_parquet(conn, file)
+    return CsvFile(file, work).read()
+
+
+def _generate_demo(raw_dir: Path, project_dir: Path, say: Callable[[str], None]) -> None:
+    """Make the demo's raw files, which a fresh clone does not have."""
+    if raw_dir.name != "raw":
+        raise LandingError(
+            f"There is no folder {raw_dir / DEMO}, and the demo is generated only into a folder "
+            "named raw. Choose other `sources`, or let `raw` be a folder of that name."
+        )
+    say("generating the demo")
+    root = str(project_dir)
+    sys.path.insert(0, root)
+    try:
+        generator = importlib.import_module("data.generate")
+        generator.generate(out_dir=raw_dir.parent, source=DEMO)
+    except (ImportError, OSError, ValueError, duckdb.Error) as error:
+        raise LandingError(
+            f"There is no folder {raw_dir / DEMO}, and generating the demo failed: {error}"
+        ) from error
+    finally:
+        sys.path.remove(root)
+
+
+def _run_results(ops_dir: Path) -> tuple[list[Path], str]:
+    """The files that earlier runs left, and a hash of their names, sizes and times."""
+    folder = ops_dir / "run_results"
+    # runs write there, so it has to exist
+    folder.mkdir(parents=True, exist_ok=True)
+    files = sorted(folder.glob("*.parquet"))
+    stamps = "\n".join(f"{file.name} {stamp(file)}" for file in files)
+    return files, hashlib.sha256(stamps.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _config_sha256(table: Table) -> str:
+    """A hash of a table's config and of the code that reads files: a change of either re-lands."""
+    digest = hashlib.sha256(table.config_sha256.encode())
+    for module in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(module.read_bytes())
+    return digest.hexdigest()
+
+
+def _section(state: dict[str, str], kind: str) -> dict[str, str]:
+    """The part of the remembered state under one kind of name, `config` or `file`."""
+    start = f"{kind} "
+    return {
+        name.removeprefix(start): value for name, value in state.items() if name.startswith(start)
+    }
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _quiet(line: str) -> None:
+    pass

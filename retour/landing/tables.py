@@ -1,0 +1,222 @@
+"""Schema `raw` of the warehouse: what it holds, scratch tables, and the one commit at the end."""
+
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+import duckdb
+
+from retour.landing.config import Table
+from retour.landing.folder import LoadFile
+from retour.landing.reading import RawFile, Reading, cannot_be_read, identifier, no_glob, text
+
+SCRATCH = "__landing"
+LOG_TABLES = {
+    "load_files": (
+        "source varchar, table_name varchar, file varchar, file_sha256 varchar, "
+        "file_bytes bigint, format varchar, encoding varchar, rows_read bigint, "
+        "rows_landed bigint, rows_rejected bigint, status varchar, message varchar, "
+        "landed_at timestamp"
+    ),
+    "rejected_lines": (
+        "source varchar, table_name varchar, file varchar, row_number bigint, "
+        "reason varchar, original_row varchar"
+    ),
+    "run_results": (
+        "invocation_id varchar, command varchar, node_id varchar, resource_type varchar, "
+        "status varchar, execution_seconds double, failures bigint, message varchar, "
+        "started_at varchar, dbt_version varchar, adapter_type varchar"
+    ),
+    # what landing remembers between builds: hashes of configs, and of files by size and times
+    "landing_state": "name varchar, value varchar",
+}
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What has to happen to schema raw."""
+
+    new: list[LoadFile]
+    gone: list[LoadFile]
+    # tables to land from scratch, and tables that no config declares any more
+    stale: set[str]
+    undeclared: set[str]
+    # None: raw.run_results is up to date
+    run_results: list[Path] | None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to do."""
+        return self.run_results is not None or any(
+            (self.new, self.gone, self.stale, self.undeclared)
+        )
+
+
+class RawTables:
+    """The raw tables of one warehouse.
+
+    New rows go to scratch tables (`<table>__landing`), each file in a transaction of its own, so
+    that a file that fails leaves nothing behind; `commit` moves them all into place at once.
+    """
+
+    def __init__(self, conn: duckdb.DuckDBPyConnection, tables: dict[str, Table]) -> None:
+        self.conn = conn
+        self.tables = tables
+        database = conn.execute("select current_database()").fetchall()[0][0]
+        # qualified, because a warehouse file named raw.duckdb is a catalog named raw
+        self.schema = f"{identifier(database)}.raw"
+        conn.execute(f"create schema if not exists {self.schema}")
+        for name in LOG_TABLES:
+            self._create(name)
+
+    def state(self) -> dict[str, str]:
+        """What the last landing remembered."""
+        return dict(self._rows(f"select name, value from {self._table('landing_state')}"))
+
+    def load_files(self) -> list[LoadFile]:
+        """The files that the raw tables were landed from."""
+        return [LoadFile(*row) for row in self._rows(f"select * from {self._table('load_files')}")]
+
+    def columns(self, name: str) -> list[str]:
+        """The columns of a raw table, in order; none if it does not exist."""
+        rows = self.conn.execute(
+            "select column_name from duckdb_columns() where database_name = current_database() "
+            "and schema_name = 'raw' and table_name = ? order by column_index",
+            [name],
+        ).fetchall()
+        return [name for (name,) in rows]
+
+    # --- scratch tables ----------------------------------------------------------------------
+
+    def prepare(self, changes: Changes) -> None:
+        """Create the scratch tables, removing those of a landing that was killed."""
+        self.drop_scratch()
+        read = {entry.table_name for entry in changes.new if entry.status == "loaded"}
+        for name in sorted(read | changes.stale):
+            columns = ", ".join(
+                f"{identifier(column)} {'bigint' if column == 'row_number' else 'varchar'}"
+                for column in self.tables[name].column_names
+            )
+            self.conn.execute(f"create table {self._scratch(name)} ({columns})")
+        self._create("rejected_lines", SCRATCH)
+
+    def insert(self, file: RawFile, reading: Reading) -> int:
+        """Read a file into the scratch table of its raw table; returns the number of rows."""
+        order = self._rows("select current_setting('preserve_insertion_order')")[0][0]
+        # row numbers are numbers in the file: rows must arrive in its order
+        self.conn.execute("set preserve_insertion_order = true")
+        try:
+            return self._rows(
+                f"insert into {self._scratch(file.table.name)} {reading.select(file)}"
+            )[0][0]
+        finally:
+            self.conn.execute(f"set preserve_insertion_order = {order}")
+
+    def insert_rejected(self, file: RawFile, reading: Reading) -> None:
+        """Set the broken lines of a file aside."""
+        for start in range(0, len(reading.rejected), 10_000):
+            lines = reading.rejected[start : start + 10_000]
+            self.conn.execute(
+                f"insert into {self._scratch('rejected_lines')} "
+                f"select {text(file.source)}, {text(file.table.name)}, {text(file.name)}, "
+                "unnest(?), unnest(?), unnest(?)",
+                [
+                    [line.row_number for line in lines],
+                    [line.reason for line in lines],
+                    [line.original_row for line in lines],
+                ],
+            )
+
+    def insert_run_results(self, files: list[Path], say: Callable[[str], None]) -> None:
+        """Read what runs left; files that cannot be read are left out, and named."""
+        self._create("run_results", SCRATCH)
+        try:
+            self._insert_run_results(files)
+        except duckdb.Error:
+            for file in files:
+                try:
+                    self._insert_run_results([file])
+                except duckdb.Error as error:
+                    say(f"left out of run_results: {file}: {cannot_be_read(error)}")
+
+    def _insert_run_results(self, files: list[Path]) -> None:
+        if not files:
+            return
+        names = ", ".join(text(no_glob(file)) for file in files)
+        scan = f"read_parquet([{names}], union_by_name = true, hive_partitioning = false)"
+        there = {row[0] for row in self._rows(f"describe select * from {scan}")}
+        columns = [column.split() for column in LOG_TABLES["run_results"].split(", ")]
+        values = ", ".join(
+            f"cast({name} as {kind})" if name in there else "null" for name, kind in columns
+        )
+        self.conn.execute(f"insert into {self._scratch('run_results')} select {values} from {scan}")
+
+    def drop_scratch(self) -> None:
+        """Remove every scratch table."""
+        for name in self._scratch_tables():
+            self.conn.execute(f"drop table {self._scratch(name)}")
+
+    # --- the one commit ----------------------------------------------------------------------
+
+    def commit(self, landed: list[LoadFile], changes: Changes, state: dict[str, str]) -> None:
+        """Move everything into place in one transaction."""
+        execute = self.conn.execute
+        execute("begin transaction")
+        try:
+            for name in sorted(changes.undeclared):
+                execute(f"drop table if exists {self._table(name)}")
+            replaced = changes.stale | changes.undeclared
+            for entry in changes.gone:
+                for name in {"load_files", "rejected_lines", entry.table_name} - replaced - {None}:
+                    execute(
+                        f"delete from {self._table(name)} where source = ? and file = ?",
+                        [entry.source, entry.file],
+                    )
+            for name in self._scratch_tables():
+                # what is replaced as a whole, or holds nothing else, need not be copied
+                if name in {*changes.stale, "run_results"} or self._is_empty(name):
+                    execute(f"drop table if exists {self._table(name)}")
+                    execute(f"alter table {self._scratch(name)} rename to {identifier(name)}")
+                else:
+                    execute(f"insert into {self._table(name)} from {self._scratch(name)}")
+                    execute(f"drop table {self._scratch(name)}")
+            self._insert_rows("load_files", [astuple(entry) for entry in landed])
+            execute(f"delete from {self._table('landing_state')}")
+            self._insert_rows("landing_state", list(state.items()))
+            execute("commit")
+        except BaseException:
+            execute("rollback")
+            self.drop_scratch()
+            raise
+
+    # --- small helpers -----------------------------------------------------------------------
+
+    def _table(self, name: str) -> str:
+        return f"{self.schema}.{identifier(name)}"
+
+    def _scratch(self, name: str) -> str:
+        return self._table(name + SCRATCH)
+
+    def _create(self, name: str, suffix: str = "") -> None:
+        table = self._table(name + suffix)
+        self.conn.execute(f"create table if not exists {table} ({LOG_TABLES[name]})")
+
+    def _scratch_tables(self) -> list[str]:
+        """The raw tables that have a scratch table."""
+        rows = self.conn.execute(
+            "select table_name from duckdb_tables() where database_name = current_database() "
+            "and schema_name = 'raw' and ends_with(table_name, ?) order by table_name",
+            [SCRATCH],
+        ).fetchall()
+        return [name.removesuffix(SCRATCH) for (name,) in rows]
+
+    def _is_empty(self, name: str) -> bool:
+        return not self._rows(f"select 1 from {self._table(name)} limit 1")
+
+    def _insert_rows(self, name: str, rows: list[tuple]) -> None:
+        if rows:
+            marks = ", ".join("?" for _ in rows[0])
+            self.conn.executemany(f"insert into {self._table(name)} values ({marks})", rows)
+
+    def _rows(self, sql: str) -> list[tuple]:
+        return self.conn.execute(sql).fetchall()
