@@ -106,7 +106,8 @@ def copy_marts(warehouse: Path, copy: Path, say: Callable[[str], None]) -> tuple
         relations = public_relations(connection)
         if not relations:
             raise RetourError(f"{warehouse} holds no marts: run `make build` first.")
-        connection.execute("use published")
+        # one transaction: each of the many comments would otherwise wait for the disk
+        connection.execute("use published; begin")
         for schema in sorted({schema for schema, *_ in relations}):
             connection.execute(f"create schema {quoted(schema)}")
         total = 0
@@ -115,9 +116,7 @@ def copy_marts(warehouse: Path, copy: Path, say: Callable[[str], None]) -> tuple
             total += rows
             say(f"{schema}.{name}: {rows:,} rows")
         write_publication(connection)
-        connection.execute("use memory")
-        connection.execute("checkpoint published")
-        connection.execute("detach published")
+        connection.execute("commit; use memory; checkpoint published; detach published")
         return len(relations), total
 
 
