@@ -47,7 +47,7 @@ lint: setup ## style and documentation gates: ruff, sqlfluff, dbt-bouncer
 	$(LINT)/ruff check .
 	$(LINT)/ruff format --check .
 	$(LINT)/sqlfluff lint dbt_project
-	$(BIN)/dbt --quiet parse
+	$(BIN)/dbt --quiet --warn-error parse --no-partial-parse
 	COLUMNS=180 $(LINT)/dbt-bouncer run --show-all-failures
 
 format: ## apply the formatters: ruff and sqlfluff

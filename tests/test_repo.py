@@ -13,7 +13,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from retour import answers
+from retour import answers, cli
 from tests.support import ROOT, Build, run_dbt
 
 MARKDOWN = sorted([*ROOT.glob("*.md"), *ROOT.glob("dbt_project/**/*.md"), *ROOT.glob("docs/*.md")])
@@ -51,6 +51,12 @@ def test_named_make_targets_exist_and_links_lead_somewhere(path: Path) -> None:
     assert named <= set(make_targets())
     links = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", text)
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_every_command_is_documented() -> None:
+    documented = "\n".join(path.read_text() for path in MARKDOWN)
+    for command in cli.main.commands:
+        assert re.search(rf"`(make|retour) {command}\b|^\s*make {command}\b", documented, re.M)
 
 
 def test_every_make_target_says_what_it_does_and_help_prints_it() -> None:
