@@ -26,7 +26,7 @@ SQL_FOLDER = Path(__file__).parent / "sql"
 CHUNK_LINES = 1_000_000  # lines made at a time: bounds the memory
 BUCKET_LINES = 4_000_000  # lines whose customers' past is looked at together
 CSV_LIMIT = 1_000_000  # largest world written as CSV unless asked for
-INTERCEPT = -0.38  # log-odds: brings the share of lines that return to 23 %
+INTERCEPT = -0.26  # log-odds: brings the share of lines that return to 23 %
 QUIET_BELOW = 150_000  # worlds below this are made in two seconds: no progress lines
 
 WORLD_SQL = (
