@@ -107,12 +107,13 @@ def land(
         **{f"file {name}": stamp for name, stamp in found.stamps.items()},
         "run_results": runs_stamp,
     }
+    columns = raw.columns()
     # a table whose config, code or shape changed is landed from scratch
     stale = {
         name
         for name, table in tables.items()
         if before.get(f"config {name}") != now[f"config {name}"]
-        or raw.columns(name) != table.column_names
+        or columns.get(name) != table.column_names
     }
     kept = {entry.identity for entry in known if entry.table_name not in stale}
     kept &= {entry.identity for entry in found.entries}

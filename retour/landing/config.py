@@ -29,6 +29,8 @@ CANONICAL = "canonical"
 # columns that landing adds; the YAML may describe them, files cannot fill them
 ADDED_COLUMNS = ("source", "file", "row_number", "extra_columns")
 LANDING_OPTIONS = {"files", "required", "delimiter", "encodings"}
+# the C parser is eight times as fast, and this runs before every dbt command
+YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DATA_FILE = re.compile(r"(?P<stem>.+)\.(?P<format>csv|csv\.gz|parquet)", re.IGNORECASE | re.DOTALL)
 
 
@@ -113,7 +115,7 @@ def load_configs(project_dir: Path) -> dict[str, SourceConfig]:
     for file in sorted((project_dir / SOURCES).glob("**/*__sources.yml")):
         shown = file.relative_to(project_dir).as_posix()
         try:
-            document = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+            document = yaml.load(file.read_text(encoding="utf-8"), YAML_LOADER) or {}
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             problems.append(f"{shown} cannot be read: {error}")
             continue

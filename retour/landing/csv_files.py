@@ -106,12 +106,15 @@ class CsvFile:
 
     def _scan(self, path: Path, names: list[str], *, header: bool, is_gzip: bool = False) -> str:
         columns = ", ".join(f"{text(name)}: 'VARCHAR'" for name in names)
+        # DuckDB takes the first line end it sees, which without a header may stand inside quotes
+        newline = "" if header else "new_line = '\\n', "
         return (
             f"read_csv({text(no_glob(path))}, auto_detect = false, "
             f"header = {'true' if header else 'false'}, columns = {{{columns}}}, "
             f"delim = {text(self.table.delimiter)}, quote = '\"', escape = '\"', comment = '', "
             "strict_mode = true, null_padding = false, ignore_errors = false, "
-            f"hive_partitioning = false, compression = '{'gzip' if is_gzip else 'none'}')"
+            f"{newline}hive_partitioning = false, "
+            f"compression = '{'gzip' if is_gzip else 'none'}')"
         )
 
     def _settle_encoding(self) -> tuple[str, bool]:

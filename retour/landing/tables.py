@@ -77,14 +77,14 @@ class RawTables:
         """The files that the raw tables were landed from."""
         return [LoadFile(*row) for row in self._rows(f"select * from {self._table('load_files')}")]
 
-    def columns(self, name: str) -> list[str]:
-        """The columns of a raw table, in order; none if it does not exist."""
-        rows = self.conn.execute(
-            "select column_name from duckdb_columns() where database_name = current_database() "
-            "and schema_name = 'raw' and table_name = ? order by column_index",
-            [name],
-        ).fetchall()
-        return [name for (name,) in rows]
+    def columns(self) -> dict[str, list[str]]:
+        """The columns of every table in schema raw, in order."""
+        return dict(
+            self._rows(
+                "select table_name, list(column_name order by column_index) from duckdb_columns() "
+                "where database_name = current_database() and schema_name = 'raw' group by 1"
+            )
+        )
 
     # --- scratch tables ----------------------------------------------------------------------
 
@@ -214,9 +214,13 @@ class RawTables:
         return not self._rows(f"select 1 from {self._table(name)} limit 1")
 
     def _insert_rows(self, name: str, rows: list[tuple]) -> None:
-        if rows:
-            marks = ", ".join("?" for _ in rows[0])
-            self.conn.executemany(f"insert into {self._table(name)} values ({marks})", rows)
+        for start in range(0, len(rows), 1_000):
+            part = rows[start : start + 1_000]
+            marks = ", ".join(f"({', '.join('?' for _ in row)})" for row in part)
+            self.conn.execute(
+                f"insert into {self._table(name)} values {marks}",
+                [value for row in part for value in row],
+            )
 
     def _rows(self, sql: str) -> list[tuple]:
         return self.conn.execute(sql).fetchall()
