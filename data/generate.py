@@ -42,10 +42,13 @@ CHUNK_SQL = (
     "40_line_picks",
     "41_line_terms",
     "42_line_outcomes",
-    "50_order_lines",
-    "51_returns",
-    "52_reviews",
-    "70_truth",
+    "43_return_events",
+    "50_order_line_texts",
+    "51_order_lines",
+    "52_returns",
+    "53_reviews",
+    "70_chunk_truth",
+    "71_chunk_tallies",
 )
 
 # The columns of each input file, and what orders its rows.
@@ -306,7 +309,7 @@ def _write_truth(
     files = ", ".join(_literal(str(part)) for part in parts)
     session.execute(f"create view line_parts as from read_parquet([{files}])")
     session.execute("create view chunk_part as from line_parts")
-    _run(session, "71_line_truth")
+    _run(session, "72_line_truth")
     for bucket in range(buckets):
         session.execute(f"set variable bucket = {bucket}")
         session.execute("insert into pasts from line_pasts")
@@ -315,7 +318,7 @@ def _write_truth(
         _copy(session, "from line_truth", work / "truth" / part.name)
         if options["lines"] >= QUIET_BELOW:
             _say(f"{options['source']}: truth, part {number} of {len(parts)}")
-    _run(session, "72_summaries")
+    _run(session, "73_summaries")
     for table in ("sellers", "products", "categories", "incidents", "curves", "dirt"):
         _copy(session, f"from true_{table}", work / "truth" / f"{table}.parquet")
     columns = ", ".join(f"{_literal(value)} as {name}" for name, value in options.items())

@@ -1,10 +1,11 @@
--- Randomness without state: every draw is a hash of (seed, stream, id), so that a line gets the same
--- values whatever the number of threads, the chunk it is made in, or the order of evaluation.
+-- Randomness without state: every draw is a hash of (seed, stream, id), so that a line gets the
+-- same values whatever the number of threads, the chunk it is made in, or the order of evaluation.
 -- The outer hash mixes again: two streams over the same ids would otherwise differ by one xor only.
 
 -- uniform in [0, 1)
 create or replace macro draw(stream, id) as
-    (hash(xor(id::ubigint, hash(getvariable('seed')::bigint, stream))) >> 11) / 9007199254740992.0::double;
+    (hash(xor(id::ubigint, hash(getvariable('seed')::bigint, stream))) >> 11)
+    / 9007199254740992.0::double;
 
 -- standard normal (Box-Muller)
 create or replace macro normal_draw(stream, id) as

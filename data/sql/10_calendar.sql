@@ -40,8 +40,8 @@ marked as (
             select 1 from standing_incidents
             where kind = 'flash_sale' and all_days.day between first_day and last_day
         ) as is_flash_sale,
-        -- weekly season (Sunday evening shopping), yearly season (peak in early December), growth of
-        -- 40 % a year, and a little noise
+        -- weekly season (busy Sundays), yearly season (peak in early December), growth of 40 % a
+        -- year, and a little noise
         case when getvariable('stationary') then 1.0 else
             [1.05, 0.99, 0.96, 0.97, 0.95, 0.92, 1.16][isodow(date)]
             * (1 + 0.16 * cos(2 * pi() * (dayofyear(date) - 338) / 365.25))

@@ -7,7 +7,7 @@ select
 from (
     values
     -- shares of demand by marketplace, season (amplitude, peak month), base return rate,
-    -- delay from delivery to return in days (Weibull shape and scale), price in EUR (median, spread)
+    -- delay from delivery to return in days (Weibull shape, scale), price in EUR (median, spread)
     ('beauty', false, [0.09, 0.12, 0.10], 0.15, 12, 0.045, 1.20, 9.0, 22.0, 0.45),
     ('dresses', true, [0.14, 0.04, 0.24], 0.35, 6, 0.375, 1.25, 8.0, 55.0, 0.45),
     ('electronics', false, [0.12, 0.30, 0.02], 0.20, 12, 0.100, 1.15, 13.0, 110.0, 0.80),
@@ -127,7 +127,8 @@ select
     order_in_block,
     order_size,
     line_in_order,
-    row_number() over (partition by pattern_no order by order_in_block, line_in_order) - 1 as line_in_block,
+    row_number() over (partition by pattern_no order by order_in_block, line_in_order) - 1
+        as line_in_block,
 from lines;
 
 -- what no one sees at checkout: how a customer is disposed to return, and how likely each kind is

@@ -14,7 +14,7 @@ placed as (
         end as marketplace_no,
         power(seller_no + 3, -0.9) as weight,
         pick('seller category', seller_no, 8)::int as main_category_no,
-        -- one seller in fourteen (not the biggest) is at fault: two to three times the odds of a return
+        -- one seller in fourteen (not the biggest three) is at fault: two to three times the odds
         seller_no >= 3 and draw('seller at fault', seller_no) < 0.07 as is_at_fault,
     from numbered
 )

@@ -8,10 +8,12 @@ with numbered as (
         number::int as rota_no,
         [
             'seller_fault', 'product_defect', 'seller_fault', 'category_quality', 'seller_fault',
-            'seller_fault', 'product_defect', 'seller_fault', 'category_quality', 'marketplace_delay'
+            'seller_fault', 'product_defect', 'seller_fault', 'category_quality',
+            'marketplace_delay'
         ][number % 10 + 1] as kind,
         -- starts in the middle three quarters of the data and lasts two to eight weeks
-        floor((0.20 + 0.70 * draw('incident start', number)) * getvariable('days'))::int as first_day,
+        floor((0.20 + 0.70 * draw('incident start', number)) * getvariable('days'))::int
+            as first_day,
         14 + pick('incident length', number, 43)::int as length_days,
         draw('incident size', number) as size,
     from range(getvariable('incidents')) as numbers (number)
@@ -85,7 +87,8 @@ injected as (
     left join product_choices
         on kind = 'product_defect' and product_choices.choice = kind_rank % product_choices.choices
     left join category_choices
-        on kind = 'category_quality' and category_choices.choice = kind_rank % category_choices.choices
+        on kind = 'category_quality'
+        and category_choices.choice = kind_rank % category_choices.choices
 ),
 together as (
     select

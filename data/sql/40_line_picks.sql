@@ -52,7 +52,8 @@ people as (
         * exclude (keenest),
         case when is_guest then null else keenest % 4294967296 end::bigint as customer_no,
         -- a guest is someone new each time
-        case when is_guest then 4000000000 + order_no else keenest % 4294967296 end::bigint as person_no,
+        case when is_guest then 4000000000 + order_no else keenest % 4294967296 end::bigint
+            as person_no,
         has_bracket and line_in_order <= bracket_size as is_bracketed,
         case when has_bracket and line_in_order <= bracket_size then line_no - line_in_order + 1
             else line_no
@@ -73,7 +74,8 @@ categorised as (
 )
 select
     * exclude (
-        marketplace_slot, category_slot, product_slot, product_no, launch_day, older_product_no, choice_no
+        marketplace_slot, category_slot, product_slot, product_no, launch_day, older_product_no,
+        choice_no
     ),
     case when day >= launch_day then product_no else older_product_no end as product_no,
 from categorised

@@ -1,4 +1,4 @@
--- What is on the line: times, variant, price, discount, payment, delivery, and what no one sees yet.
+-- What is on the line: time, variant, price, discount, payment, and the delivery still to come.
 
 create or replace temp view line_terms as
 with placed as (
@@ -98,7 +98,8 @@ select
     (unit_price * quantity)::decimal(12, 2) as gross_amount,
     round(unit_price * quantity * discount_share, 2)::decimal(12, 2) as discount_amount,
     not is_cancelled
-        and draw('undelivered', order_no) < case when payment_method = 'cod' then 0.11 else 0.008 end
+        and draw('undelivered', order_no)
+            < case when payment_method = 'cod' then 0.11 else 0.008 end
         as is_undelivered,
     delivery_luck > 2 as is_late,
     days_later(
@@ -109,7 +110,8 @@ select
         + 0.36 + 0.42 * draw('delivery hour', order_no)
     ) as delivered_at,
     (date + (transit_days + 2)::int)::timestamp + interval 20 hours as promised_at,
-    case when is_cancelled then days_later(ordered_at, 0.04 + 0.8 * draw('cancelled after', order_no))
+    case when is_cancelled
+        then days_later(ordered_at, 0.04 + 0.8 * draw('cancelled after', order_no))
     end as cancelled_at,
 from priced
 left join troubled using (line_no);

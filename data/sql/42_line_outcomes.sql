@@ -14,8 +14,9 @@ with visible as (
         + 0.60 * ln(price_factor)
         + 0.90 * discount_share
         + case when is_bracketed then 1.3 else 0 end
-        + case payment_method when 'invoice' then 0.25 when 'cod' then 0.10 when 'bank_transfer' then -0.2
-            else 0 end
+        + case payment_method
+            when 'invoice' then 0.25 when 'cod' then 0.10 when 'bank_transfer' then -0.20 else 0
+        end
         + case channel when 'app' then 0.08 when 'phone' then -0.15 else 0 end
         + case customer_type when 'vip' then -0.15 when 'new' then 0.10 else 0 end
         + country_log_odds
@@ -49,7 +50,7 @@ chances as (
     from latent
 ),
 fitted as (
-    -- of several sizes one fits: it tends to stay, the others tend to go back; p is the mean of both
+    -- of several sizes one fits: it tends to stay, the others to go back; p is the mean of both
     select
         *,
         p_true + case
@@ -132,50 +133,3 @@ select
     'S' || lpad((seller_no + 1)::varchar, 5, '0') as seller_id,
 from line_outcomes
 inner join marketplaces using (marketplace_no);
-
--- return events: all units at once, or in two parcels; also those after the end of the data
-create or replace temp table return_events as
-with parcels as (
-    select
-        named_lines.*,
-        case
-            when returned_units = 1 or draw('one parcel', line_no) < 0.7 then returned_units
-            else 1 + pick('first parcel', line_no, returned_units - 1)
-        end::int as first_units,
-        days_later(
-            delivered_at,
-            0.2 + least(90, delay_scale * power(-ln(1 - draw('return delay', line_no)), 1 / delay_shape))
-        ) as first_at,
-    from named_lines
-    inner join categories using (category_no)
-    where will_return
-),
-events as (
-    select
-        *,
-        1 as event_no,
-        0 as units_before,
-        first_units as units,
-        first_at as undelayed_at,
-    from parcels
-    union all
-    select
-        *,
-        2 as event_no,
-        first_units as units_before,
-        returned_units - first_units as units,
-        days_later(first_at, 1 + 8 * draw('second parcel', line_no)) as undelayed_at,
-    from parcels
-    where returned_units > first_units
-)
-select
-    * exclude (first_units, first_at, undelayed_at, units_before),
-    undelayed_at + case
-        when undelayed_at >= getvariable('shift_from') then to_days(getvariable('shift_days'))
-        else interval 0 days
-    end as returned_at,
-    -- cumulative rounding, so that a full return refunds the net amount to the cent
-    (round(net_amount * (units_before + units) / quantity, 2)
-        - round(net_amount * units_before / quantity, 2))::decimal(12, 2) as refund_amount,
-    'R' || line_id || '-' || event_no as return_id,
-from events;

@@ -1,6 +1,6 @@
 -- The exports of customers, products and sellers.
 
--- customers are born in groups of 32: the first half before the data begin, the others with the orders
+-- customers are born in groups of 32, the first half before the data begin
 create or replace temp view group_births as
 with placed as (
     select
@@ -77,10 +77,12 @@ select
     seller_id,
     case when getvariable('dirt') > 0 and seller_no % 15 = 5 then hostile_text(seller_no)
         else ['Nord', 'Sud', 'Ost', 'West', 'Alt', 'Neu', 'Ober', 'Unter'][1 + seller_no % 8]
-            || ['mode', 'haus', 'markt', 'laden', 'kontor'][1 + seller_no // 8 % 5] || ' ' || seller_no
+            || ['mode', 'haus', 'markt', 'laden', 'kontor'][1 + seller_no // 8 % 5]
+            || ' ' || seller_no
     end as name,
     country_wheel.country,
-    (getvariable('first_date') - 30 - pick('seller age', seller_no, 900)::int)::varchar as created_at,
+    (getvariable('first_date') - 30 - pick('seller age', seller_no, 900)::int)::varchar
+        as created_at,
     seller_no,
     case when getvariable('dirt') > 0 and seller_no % 15 = 5 then 'hostile_text' end as kind,
 from sellers

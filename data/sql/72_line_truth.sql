@@ -1,15 +1,15 @@
--- The oracle. p_checkout is the probability of a return (of a line that is delivered), given all that
--- can be known at checkout: the line itself, the lasting quality of seller and product, and how the
--- customer's lines of at least 60 days ago ended. The mood of the order and lateness to come are
--- averaged over; the customer's kind is weighed by Bayes' rule; incidents are not foreseen.
+-- The oracle. p_checkout is the probability of a return (of a line that is delivered), given all
+-- that can be known at checkout: the line itself, the lasting quality of seller and product, and
+-- how the customer's lines of at least 60 days ago ended. The mood of the order and the lateness to
+-- come are averaged over; the kind of customer is weighed by Bayes; incidents are not foreseen.
 
 -- averaged over two moods and over lateness (one delivery in ten)
 create or replace macro checkout_chance(x) as
     0.45 * logistic(x - 0.25) + 0.45 * logistic(x + 0.25)
     + 0.05 * logistic(x + 0.15) + 0.05 * logistic(x + 0.65);
 
--- log likelihood ratio against the usual kind of customer, in millionths: sums of whole numbers do not
--- depend on their order
+-- log likelihood ratio against the usual kind of customer, in millionths: sums of whole numbers do
+-- not depend on their order
 create or replace macro evidence(kind_log_odds, x, is_true) as
     round(1e6 * case
         when is_true then ln(checkout_chance(x + kind_log_odds) / checkout_chance(x))

@@ -30,7 +30,8 @@ select
     line_no as sort_no,
     case
         when draw('review dirt', line_no) < getvariable('dirt')
-            then ['bad_rating', 'rating_out_of_range', 'bad_date'][1 + pick('review dirt kind', line_no, 3)]
+            then ['bad_rating', 'rating_out_of_range', 'bad_date'][
+                1 + pick('review dirt kind', line_no, 3)]
     end as kind,
 from written
 where written_at < getvariable('data_end');

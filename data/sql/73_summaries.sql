@@ -45,7 +45,7 @@ select
 from categories
 order by category;
 
--- excess cost: refunds that would not have happened, at a fifth of their value lost, plus 8 EUR each
+-- excess cost: 8 EUR for each return that would not have happened, and a fifth of its refund
 create or replace temp view true_incidents as
 select
     incidents.incident_no,
@@ -100,7 +100,9 @@ select
     age_days::int as age_days,
     round(
         sum(weight * (
-            1 - exp(-power(greatest(0, age_days + 0.8 - delivered_after) / delay_scale, delay_shape))
+            1 - exp(-power(
+                greatest(0, age_days + 0.8 - delivered_after) / delay_scale, delay_shape
+            ))
         ) order by delivered_after) / sum(weight),
         9
     ) as share_returned,
