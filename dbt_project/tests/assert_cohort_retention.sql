@@ -1,4 +1,4 @@
--- cohort_retention: month 0 is the cohort itself, months add up to customers, nothing is in the future
+-- cohort_retention: month 0 is the cohort itself, months add up to customers, none is in the future
 
 with cells as (
 

@@ -1,4 +1,4 @@
--- order_lines: one row per source and order_line_id, and every accepted line is there with its money
+-- order_lines: one row per source and order_line_id; every accepted line is there with its money
 
 with duplicated_keys as (
 

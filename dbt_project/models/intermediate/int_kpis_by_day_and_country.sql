@@ -92,7 +92,7 @@ final as (
         day,
         coalesce(country, 'unknown') as country,
         {%- for column in additive_kpis() %}
-        sum({{ column }}) as {{ column }}{{ ',' if not loop.last }}
+        sum({{ column }}) as {{ column }}{% if not loop.last %},{% endif %}
         {%- endfor %}
     from parts
     group by source, day, coalesce(country, 'unknown')

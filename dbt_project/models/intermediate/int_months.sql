@@ -1,13 +1,7 @@
 -- Every calendar month and source from the first event to the as-of date. `is_complete` says that
 -- the month was over on the as-of date.
 
-with sources as (
-
-    select * from {{ ref('int_sources') }} where as_of_date is not null
-
-),
-
-days as (
+with days as (
 
     select * from {{ ref('int_days') }}
 

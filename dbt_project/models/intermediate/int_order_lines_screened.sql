@@ -156,11 +156,11 @@ final as (
         end as disposition,
         excluded_by,
         all_reject_reasons as reject_reasons,
-        case
-            when order_line_id is not null then order_line_id
-            else {{ row_key('order_line_id', "order_id || '-' || product_id") }}
-                || '-' || cast(occurrence as string)
-        end as order_line_id,
+        coalesce(
+            order_line_id,
+            {{ row_key('order_line_id', "order_id || '-' || product_id") }}
+            || '-' || cast(occurrence as string)
+        ) as order_line_id,
         order_id,
         known_customer_id as customer_id,
         product_id,

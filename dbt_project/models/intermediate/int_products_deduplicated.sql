@@ -11,7 +11,14 @@ ranked as (
         *,
         row_number() over (
             partition by source, product_id
-            order by file desc, product_name desc, category desc, brand desc, unit_cost desc, created_at desc, row_number
+            order by
+                file desc,
+                product_name desc,
+                category desc,
+                brand desc,
+                unit_cost desc,
+                created_at desc,
+                row_number
         ) as delivery_rank
     from products
 

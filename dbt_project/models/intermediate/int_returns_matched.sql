@@ -20,12 +20,11 @@ queued as (
         *,
         case
             when order_line_id is not null and reject_reasons is null
-                then
-                    sum(case when reject_reasons is null then claimed_quantity else 0 end) over (
-                        partition by source, order_line_id
-                        order by claimed_at, return_id
-                        rows between unbounded preceding and current row
-                    ) - claimed_quantity
+                then sum(case when reject_reasons is null then claimed_quantity else 0 end) over (
+                    partition by source, order_line_id
+                    order by claimed_at, return_id
+                    rows between unbounded preceding and current row
+                ) - claimed_quantity
         end as claimed_before
     from claims
 

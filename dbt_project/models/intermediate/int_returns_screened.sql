@@ -124,10 +124,10 @@ delivered_events as (
         end as disposition,
         excluded_by,
         all_reject_reasons as reject_reasons,
-        case
-            when return_id is not null then return_id
-            else {{ row_key('return_id', 'document_id') }} || '-' || cast(occurrence as string)
-        end as return_id,
+        coalesce(
+            return_id,
+            {{ row_key('return_id', 'document_id') }} || '-' || cast(occurrence as string)
+        ) as return_id,
         order_line_id,
         order_id,
         product_id,

@@ -34,7 +34,8 @@ unioned as (
         amount,
         reject_reasons,
         concat_ws('-', 'return', order_line_id, order_id, customer_id, product_id) as document_id,
-        {{ content_of(['returned_at', 'quantity', 'refund_amount', 'reason', 'condition']) }} as content
+        {{ content_of(['returned_at', 'quantity', 'refund_amount', 'reason', 'condition']) }}
+            as content
     from canonical_returns
 
     union all

@@ -66,7 +66,8 @@ values_read as (
     select
         source,
         file,
-        {{ parse_whole_number(clean_text('quantity')) }} * {{ parse_decimal(clean_text('unit_price')) }}
+        {{ parse_whole_number(clean_text('quantity')) }}
+        * {{ parse_decimal(clean_text('unit_price')) }}
         - coalesce({{ parse_decimal(clean_text('discount_amount')) }}, 0) as amount
     from canonical_lines
 

@@ -22,7 +22,7 @@ by_country as (
         source,
         country,
         {%- for column in additive_kpis() %}
-        sum({{ column }}) as {{ column }}{{ ',' if not loop.last }}
+        sum({{ column }}) as {{ column }}{% if not loop.last %},{% endif %}
         {%- endfor %}
     from kpis
     group by source, country

@@ -28,7 +28,7 @@ daily as (
         source,
         day,
         {%- for column in additive_kpis() %}
-        sum({{ column }}) as {{ column }}{{ ',' if not loop.last }}
+        sum({{ column }}) as {{ column }}{% if not loop.last %},{% endif %}
         {%- endfor %}
     from kpis
     group by source, day

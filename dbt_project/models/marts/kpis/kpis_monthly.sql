@@ -23,7 +23,7 @@ monthly as (
         {{ month_start('day') }} as month,
         max(currency) as currency,
         {%- for column in additive_kpis() %}
-        sum({{ column }}) as {{ column }}{{ ',' if not loop.last }}
+        sum({{ column }}) as {{ column }}{% if not loop.last %},{% endif %}
         {%- endfor %}
     from daily
     group by source, {{ month_start('day') }}

@@ -24,10 +24,10 @@ pivoted as (
         {%- for fate in ['order_line', 'return', 'entity', 'excluded', 'rejected'] %}
         sum(case when fate = '{{ fate }}' then row_count else 0 end) as {{ fate }}_rows,
         {%- endfor %}
-        {%- for fate in ['read', 'order_line', 'return', 'excluded', 'rejected'] %}
-        sum(case when fate = '{{ fate }}' then amount else 0 end)
-            as {{ fate }}_amount{{ ',' if not loop.last }}
+        {%- for fate in ['read', 'order_line', 'return', 'excluded'] %}
+        sum(case when fate = '{{ fate }}' then amount else 0 end) as {{ fate }}_amount,
         {%- endfor %}
+        sum(case when fate = 'rejected' then amount else 0 end) as rejected_amount
     from counted
     group by source, file
 

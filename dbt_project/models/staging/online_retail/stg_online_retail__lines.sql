@@ -37,7 +37,8 @@ typed as (
         customer_id as customer_id_text,
         country,
         coalesce(
-            {{ parse_timestamp('invoice_date_text') }}, {{ parse_us_timestamp('invoice_date_text') }}
+            {{ parse_timestamp('invoice_date_text') }},
+            {{ parse_us_timestamp('invoice_date_text') }}
         ) as invoice_date,
         {{ parse_whole_number('quantity_text') }} as quantity,
         {{ parse_decimal('price_text') }} as price,
