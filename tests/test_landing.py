@@ -643,7 +643,7 @@ def test_an_unknown_source_names_the_nearest(lab: Lab) -> None:
     assert "Did you mean 'online_retail'" in said
 
 
-@pytest.mark.parametrize("source", ["../shop", "a/b", ".hidden", "/etc", "..", "_x"])
+@pytest.mark.parametrize("source", ["", "../shop", "a/b", ".hidden", "/etc", "..", "_x"])
 def test_a_source_is_one_folder_below_raw(lab: Lab, source: str) -> None:
     lab.write_lines(*LINES)
     assert "cannot be a source" in lab.problem(source)

@@ -179,7 +179,7 @@ def _is_visible(name: str) -> bool:
 
 def _is_folder_name(source: str) -> bool:
     """Whether a source's name is the name of one visible folder."""
-    return _is_visible(source) and Path(source).name == source
+    return bool(source) and _is_visible(source) and Path(source).name == source
 
 
 def _is_text(name: str) -> bool:
