@@ -73,8 +73,8 @@
 {%- endmacro %}
 
 {#-
-  Decides which rows of `relation` are the same thing delivered more than once; one row for every
-  row whose key occurs more than once, with
+  Decides which accepted rows of `screened` are the same thing delivered more than once; one row
+  for every row whose key occurs more than once, with
 
     occurrence     1, 2, … for rows without an id that repeat inside one file: genuine repeats
     is_repeat      the same row was delivered again; another one is kept
@@ -83,19 +83,12 @@
   Rows with an id: the last file in name order wins, then the greatest content.
   Rows without: the n-th repeat in one file is the n-th repeat in another, so overlapping files
   count once and a line that really stands twice in an invoice counts twice.
-  Only rows that are valid by themselves take part: an invalid one must not displace a good one.
+  Only rows that are good by themselves take part: a bad one must not displace a good one.
 -#}
-{% macro repeated_rows(relation, id, document) -%}
-with rows_without_faults as (
+{% macro repeated_rows(screened, accepted, content_columns) -%}
+with accepted as (
 
-    select
-        source,
-        file,
-        row_number,
-        {{ id }},
-        {{ row_key(id, document) }} as row_key
-    from {{ relation }}
-    where reject_reasons is null
+    select * from {{ screened }} where disposition = '{{ accepted }}'
 
 ),
 
@@ -104,7 +97,7 @@ repeated_keys as (
     select
         source,
         row_key
-    from rows_without_faults
+    from accepted
     group by source, row_key
     having count(*) > 1
 
@@ -112,41 +105,35 @@ repeated_keys as (
 
 repeated as (
 
+    select accepted.*
+    from accepted
+    inner join repeated_keys
+        on
+            accepted.source = repeated_keys.source
+            and accepted.row_key = repeated_keys.row_key
+
+),
+
+described as (
+
     select
-        source,
-        file,
-        row_number,
-        {{ id }},
-        {{ document }} as document,
-        content,
-        {{ row_key(id, document) }} as row_key
-    from {{ relation }}
-    where reject_reasons is null
+        *,
+        {{ content_of(content_columns) }} as content
+    from repeated
 
 ),
 
 numbered as (
 
     select
-        repeated.source,
-        repeated.file,
-        repeated.row_number,
-        repeated.row_key,
-        repeated.{{ id }} is not null as has_id,
-        concat_ws('|', repeated.document, repeated.content) as content,
+        *,
         case
-            when repeated.{{ id }} is null
-                then row_number() over (
-                    partition by repeated.source, repeated.row_key, repeated.file
-                    order by repeated.content, repeated.row_number
-                )
-            else 1
+            when has_id then 1
+            else row_number() over (
+                partition by source, row_key, file order by content, row_number
+            )
         end as occurrence
-    from repeated
-    inner join repeated_keys
-        on
-            repeated.source = repeated_keys.source
-            and repeated.row_key = repeated_keys.row_key
+    from described
 
 ),
 
@@ -156,19 +143,11 @@ ranked as (
         *,
         row_number() over (
             partition by source, row_key, occurrence
-            order by
-                case when has_id then null else file end,
-                file desc,
-                content desc,
-                row_number
+            order by case when has_id then null else file end, file desc, content desc, row_number
         ) as delivery_rank,
         first_value(content) over (
             partition by source, row_key, occurrence
-            order by
-                case when has_id then null else file end,
-                file desc,
-                content desc,
-                row_number
+            order by case when has_id then null else file end, file desc, content desc, row_number
         ) as kept_content
     from numbered
 
@@ -191,11 +170,81 @@ select * from final
 {%- endmacro %}
 
 {#- The id of a row, or for a row without one the document it stands in plus a hash of its values. -#}
-{% macro row_key(id, document) -%}
-    case
-        when {{ id }} is not null then {{ id }}
-        else {{ document }} || '-' || substr(md5(content), 1, 8)
-    end
+{% macro row_key(id, document, content_columns) -%}
+    coalesce(
+        {{ id }}, {{ document }} || '-' || substr(md5({{ content_of(content_columns) }}), 1, 8)
+    )
+{%- endmacro %}
+
+{#- One row per key of a staged entity; of several deliveries the last file in name order wins. -#}
+{% macro latest_delivery(staged, key, columns) -%}
+with staged as (
+
+    select * from {{ staged }} where reject_reasons is null
+
+),
+
+repeated_keys as (
+
+    select
+        source,
+        {{ key }}
+    from staged
+    group by source, {{ key }}
+    having count(*) > 1
+
+),
+
+ranked as (
+
+    select
+        staged.*,
+        row_number() over (
+            partition by staged.source, staged.{{ key }}
+            order by
+                staged.file desc,
+                {%- for column in columns %}
+                staged.{{ column }} desc,
+                {%- endfor %}
+                staged.row_number
+        ) as delivery_rank
+    from staged
+    inner join repeated_keys
+        on
+            staged.source = repeated_keys.source
+            and staged.{{ key }} = repeated_keys.{{ key }}
+
+),
+
+final as (
+
+    select
+        staged.source,
+        staged.{{ key }},
+        {%- for column in columns %}
+        staged.{{ column }}{% if not loop.last %},{% endif %}
+        {%- endfor %}
+    from staged
+    left join repeated_keys
+        on
+            staged.source = repeated_keys.source
+            and staged.{{ key }} = repeated_keys.{{ key }}
+    where repeated_keys.{{ key }} is null
+
+    union all
+
+    select
+        source,
+        {{ key }},
+        {%- for column in columns %}
+        {{ column }}{% if not loop.last %},{% endif %}
+        {%- endfor %}
+    from ranked
+    where delivery_rank = 1
+
+)
+
+select * from final
 {%- endmacro %}
 
 {#- When a return counts: a date without a time means some time that day, after that day's sales;
@@ -215,4 +264,17 @@ select * from final
         when {{ row_count }} = 1 then 5
         else least(5, 1 + cast(floor(5.0 * ({{ rank }} - 1) / ({{ row_count }} - 1)) as bigint))
     end
+{%- endmacro %}
+
+{#- What makes two order lines, or two returns, of one document the same. -#}
+{% macro order_line_content() -%}
+    {{ return([
+        'ordered_at', 'quantity', 'unit_price', 'discount_amount', 'customer_id', 'seller_id',
+        'size', 'colour',
+    ]) }}
+{%- endmacro %}
+{% macro return_content() -%}
+    {{ return([
+        'returned_at', 'quantity', 'refund_amount', 'customer_id', 'reason', 'condition',
+    ]) }}
 {%- endmacro %}

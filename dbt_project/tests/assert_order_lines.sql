@@ -18,7 +18,7 @@ accepted as (
         source,
         count(*) as line_count,
         sum(ordered_amount) as ordered_amount
-    from {{ ref('int_order_lines_screened') }}
+    from {{ ref('int_order_lines_resolved') }}
     where disposition = 'order_line'
     group by source
 

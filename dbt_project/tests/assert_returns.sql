@@ -35,7 +35,7 @@ screened as (
         source,
         return_id,
         quantity
-    from {{ ref('int_returns_screened') }}
+    from {{ ref('int_returns_resolved') }}
     where disposition = 'return'
 
 ),

@@ -1,3 +1,1 @@
-{{ repeated_rows(
-    ref('int_order_lines_unioned'), id='order_line_id', document="order_id || '-' || product_id"
-) }}
+{{ repeated_rows(ref('int_order_lines_screened'), 'order_line', order_line_content()) }}

@@ -4,12 +4,6 @@ with order_lines as (
 
 ),
 
-repeated_rows as (
-
-    select * from {{ ref('int_order_lines_repeated') }}
-
-),
-
 sources as (
 
     select * from {{ ref('int_sources') }}
@@ -78,11 +72,8 @@ joined as (
                     cast(order_lines.ordered_at as date) > sources.as_of_date
                     and cast(order_lines.ordered_at as date) <= sources.last_event_date
                     then 'after_as_of_date'
-            end,
-            case when repeated_rows.is_repeat then 'duplicate_delivery' end
+            end
         ) as excluded_by,
-        coalesce(repeated_rows.occurrence, 1) as occurrence,
-        coalesce(repeated_rows.is_conflict, false) as is_conflict,
         coalesce(
             cast(order_lines.ordered_at as date) < sources.first_event_date
             or cast(order_lines.ordered_at as date) > sources.last_event_date,
@@ -91,11 +82,6 @@ joined as (
     from order_lines
     left join sources
         on order_lines.source = sources.source
-    left join repeated_rows
-        on
-            order_lines.source = repeated_rows.source
-            and order_lines.file = repeated_rows.file
-            and order_lines.row_number = repeated_rows.row_number
     left join excluded_products
         on
             order_lines.source = excluded_products.source
@@ -128,9 +114,8 @@ judged as (
         *,
         {{ reasons({
             'ordered_at_implausible': 'is_implausible',
-            'no_fx_rate_for_currency_and_month': 
+            'no_fx_rate_for_currency_and_month':
                 'fx_rate is null and ordered_at is not null and not is_implausible',
-            'superseded_by_later_delivery': 'is_conflict',
         }, also='reject_reasons') }} as all_reject_reasons,
         case
             when
@@ -156,11 +141,9 @@ final as (
         end as disposition,
         excluded_by,
         all_reject_reasons as reject_reasons,
-        coalesce(
-            order_line_id,
-            {{ row_key('order_line_id', "order_id || '-' || product_id") }}
-            || '-' || cast(occurrence as string)
-        ) as order_line_id,
+        order_line_id is not null as has_id,
+        {{ row_key('order_line_id', "order_id || '-' || product_id", order_line_content()) }}
+            as row_key,
         order_id,
         known_customer_id as customer_id,
         product_id,

@@ -45,11 +45,7 @@ unioned as (
         tax_amount,
         shipping_amount,
         amount,
-        reject_reasons,
-        {{ content_of([
-            'ordered_at', 'quantity', 'unit_price', 'discount_amount', 'customer_id', 'seller_id',
-            'size', 'colour',
-        ]) }} as content
+        reject_reasons
     from canonical_lines
 
     union all
@@ -85,8 +81,7 @@ unioned as (
         cast(0 as decimal(18, 4)) as tax_amount,
         cast(0 as decimal(18, 4)) as shipping_amount,
         amount,
-        reject_reasons,
-        {{ content_of(['invoiced_at', 'quantity', 'unit_price', 'customer_id']) }} as content
+        reject_reasons
     from online_retail_lines
 
 )

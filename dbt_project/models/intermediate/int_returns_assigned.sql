@@ -7,14 +7,14 @@
 
 with returns as (
 
-    select * from {{ ref('int_returns_screened') }}
+    select * from {{ ref('int_returns_resolved') }}
 
 ),
 
 order_lines as (
 
     select *
-    from {{ ref('int_order_lines_screened') }}
+    from {{ ref('int_order_lines_resolved') }}
     where disposition = 'order_line' and quantity > 0
 
 ),

@@ -3,13 +3,13 @@
 
 with returns as (
 
-    select * from {{ ref('int_returns_screened') }} where disposition = 'return'
+    select * from {{ ref('int_returns_resolved') }} where disposition = 'return'
 
 ),
 
 order_lines as (
 
-    select * from {{ ref('int_order_lines_screened') }} where disposition = 'order_line'
+    select * from {{ ref('int_order_lines_resolved') }} where disposition = 'order_line'
 
 ),
 
@@ -19,7 +19,7 @@ excluded_lines as (
         source,
         order_line_id,
         min(excluded_by) as excluded_by
-    from {{ ref('int_order_lines_screened') }}
+    from {{ ref('int_order_lines_resolved') }}
     where disposition = 'excluded' and excluded_by <> 'duplicate_delivery'
     group by source, order_line_id
 
@@ -58,6 +58,33 @@ claims as (
 
 ),
 
+-- the lines that anybody claims, once: everything later works on these few
+claimed_lines as (
+
+    select
+        claims.source,
+        claims.return_id,
+        claims.order_line_id,
+        order_lines.order_id as line_order_id,
+        order_lines.customer_id as line_customer_id,
+        order_lines.product_id as line_product_id,
+        order_lines.seller_id as line_seller_id,
+        order_lines.marketplace as line_marketplace,
+        order_lines.category as line_category,
+        order_lines.country as line_country,
+        order_lines.ordered_at,
+        order_lines.sale_status,
+        order_lines.quantity as sold_quantity,
+        order_lines.net_amount,
+        order_lines.fx_rate as line_fx_rate
+    from order_lines
+    inner join claims
+        on
+            order_lines.source = claims.source
+            and order_lines.order_line_id = claims.order_line_id
+
+),
+
 final as (
 
     select
@@ -65,33 +92,36 @@ final as (
         returns.return_id,
         returns.quantity as return_quantity,
         {{ return_moment('returns.returned_at') }} as claimed_at,
-        claims.order_line_id as named_line_id,
-        order_lines.order_line_id,
+        claimed_lines.order_line_id,
         claims.quantity as claimed_quantity,
         claims.match_method,
-        order_lines.ordered_at,
-        order_lines.quantity as sold_quantity,
-        order_lines.net_amount,
-        order_lines.fx_rate as line_fx_rate,
+        {%- for column in [
+            'line_order_id', 'line_customer_id', 'line_product_id', 'line_seller_id',
+            'line_marketplace', 'line_category', 'line_country', 'line_fx_rate', 'ordered_at',
+            'sold_quantity', 'net_amount',
+        ] %}
+        claimed_lines.{{ column }},
+        {%- endfor %}
         case
-            when order_lines.order_line_id is null then excluded_lines.excluded_by
+            when claimed_lines.order_line_id is null then excluded_lines.excluded_by
         end as excluded_by,
         {{ reasons({
             'returned_before_sale':
-                'cast(returns.returned_at as date) < cast(order_lines.ordered_at as date)',
-            'returned_but_never_sold': "order_lines.sale_status <> 'sold'",
+                'cast(returns.returned_at as date) < cast(claimed_lines.ordered_at as date)',
+            'returned_but_never_sold': "claimed_lines.sale_status <> 'sold'",
             'returned_more_than_sold':
-                "order_lines.sale_status = 'sold' and claims.quantity > order_lines.quantity",
+                "claimed_lines.sale_status = 'sold' and claims.quantity > claimed_lines.sold_quantity",
         }) }} as reject_reasons
     from returns
     left join claims
         on
             returns.source = claims.source
             and returns.return_id = claims.return_id
-    left join order_lines
+    left join claimed_lines
         on
-            claims.source = order_lines.source
-            and claims.order_line_id = order_lines.order_line_id
+            claims.source = claimed_lines.source
+            and claims.return_id = claimed_lines.return_id
+            and claims.order_line_id = claimed_lines.order_line_id
     left join excluded_lines
         on
             claims.source = excluded_lines.source

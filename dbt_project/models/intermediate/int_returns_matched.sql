@@ -3,7 +3,7 @@
 
 with returns as (
 
-    select * from {{ ref('int_returns_screened') }} where disposition = 'return'
+    select * from {{ ref('int_returns_resolved') }} where disposition = 'return'
 
 ),
 
@@ -74,7 +74,14 @@ matched as (
         ordered_at,
         sold_quantity,
         net_amount,
-        line_fx_rate
+        line_fx_rate,
+        line_order_id,
+        line_customer_id,
+        line_product_id,
+        line_seller_id,
+        line_marketplace,
+        line_category,
+        line_country
     from granted
     where disposition = 'return' and granted_quantity > 0
 
@@ -94,7 +101,14 @@ turned_away as (
         cast(null as timestamp) as ordered_at,
         cast(null as bigint) as sold_quantity,
         cast(null as decimal(18, 4)) as net_amount,
-        cast(null as decimal(18, 6)) as line_fx_rate
+        cast(null as decimal(18, 6)) as line_fx_rate,
+        cast(null as string) as line_order_id,
+        cast(null as string) as line_customer_id,
+        cast(null as string) as line_product_id,
+        cast(null as string) as line_seller_id,
+        cast(null as string) as line_marketplace,
+        cast(null as string) as line_category,
+        cast(null as string) as line_country
     from granted
     where disposition in ('excluded', 'rejected')
 
@@ -127,7 +141,14 @@ unmatched as (
         cast(null as timestamp) as ordered_at,
         cast(null as bigint) as sold_quantity,
         cast(null as decimal(18, 4)) as net_amount,
-        cast(null as decimal(18, 6)) as line_fx_rate
+        cast(null as decimal(18, 6)) as line_fx_rate,
+        cast(null as string) as line_order_id,
+        cast(null as string) as line_customer_id,
+        cast(null as string) as line_product_id,
+        cast(null as string) as line_seller_id,
+        cast(null as string) as line_marketplace,
+        cast(null as string) as line_category,
+        cast(null as string) as line_country
     from granted_totals
     where return_quantity > granted_quantity
 
@@ -266,6 +287,14 @@ final as (
         named_product_id,
         named_customer_id,
         named_country,
+        ordered_at,
+        line_order_id,
+        line_customer_id,
+        line_product_id,
+        line_seller_id,
+        line_marketplace,
+        line_category,
+        line_country,
         reason,
         condition,
         returned_at,

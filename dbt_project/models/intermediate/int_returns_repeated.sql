@@ -1,1 +1,1 @@
-{{ repeated_rows(ref('int_returns_unioned'), id='return_id', document='document_id') }}
+{{ repeated_rows(ref('int_returns_screened'), 'return', return_content()) }}

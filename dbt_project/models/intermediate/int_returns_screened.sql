@@ -4,12 +4,6 @@ with returns as (
 
 ),
 
-repeated_rows as (
-
-    select * from {{ ref('int_returns_repeated') }}
-
-),
-
 sources as (
 
     select * from {{ ref('int_sources') }}
@@ -34,12 +28,6 @@ fx_rates as (
 
 ),
 
-order_lines as (
-
-    select * from {{ ref('int_order_lines_screened') }} where disposition = 'order_line'
-
-),
-
 joined as (
 
     select
@@ -61,11 +49,8 @@ joined as (
                     cast(returns.returned_at as date) > sources.as_of_date
                     and cast(returns.returned_at as date) <= sources.last_event_date
                     then 'after_as_of_date'
-            end,
-            case when repeated_rows.is_repeat then 'duplicate_delivery' end
+            end
         ) as excluded_by,
-        coalesce(repeated_rows.occurrence, 1) as occurrence,
-        coalesce(repeated_rows.is_conflict, false) as is_conflict,
         coalesce(
             cast(returns.returned_at as date) < sources.first_event_date
             or cast(returns.returned_at as date) > sources.last_event_date,
@@ -74,11 +59,6 @@ joined as (
     from returns
     left join sources
         on returns.source = sources.source
-    left join repeated_rows
-        on
-            returns.source = repeated_rows.source
-            and returns.file = repeated_rows.file
-            and returns.row_number = repeated_rows.row_number
     left join excluded_ids as excluded_products
         on
             returns.source = excluded_products.source
@@ -105,13 +85,12 @@ judged as (
         *,
         {{ reasons({
             'returned_at_implausible': 'is_implausible',
-            'superseded_by_later_delivery': 'is_conflict',
         }, also='reject_reasons') }} as all_reject_reasons
     from joined
 
 ),
 
-delivered_events as (
+final as (
 
     select
         source,
@@ -124,10 +103,8 @@ delivered_events as (
         end as disposition,
         excluded_by,
         all_reject_reasons as reject_reasons,
-        coalesce(
-            return_id,
-            {{ row_key('return_id', 'document_id') }} || '-' || cast(occurrence as string)
-        ) as return_id,
+        return_id is not null as has_id,
+        {{ row_key('return_id', 'document_id', return_content()) }} as row_key,
         order_line_id,
         order_id,
         product_id,
@@ -140,55 +117,8 @@ delivered_events as (
         currency,
         fx_rate,
         refund_amount,
-        amount as original_amount,
-        false as is_from_status
+        amount as original_amount
     from judged
-
-),
-
--- a line whose status says "returned" came back whole, on a day nobody wrote down
-status_events as (
-
-    select
-        order_lines.source,
-        order_lines.file,
-        order_lines.row_number,
-        'return' as disposition,
-        cast(null as string) as excluded_by,
-        cast(null as string) as reject_reasons,
-        'status-' || order_lines.order_line_id as return_id,
-        order_lines.order_line_id,
-        order_lines.order_id,
-        order_lines.product_id,
-        order_lines.customer_id,
-        order_lines.country,
-        cast(null as string) as reason,
-        cast(null as string) as condition,
-        cast(null as timestamp) as returned_at,
-        order_lines.quantity,
-        order_lines.original_currency as currency,
-        order_lines.fx_rate,
-        cast(null as decimal(18, 4)) as refund_amount,
-        cast(0 as decimal(18, 4)) as original_amount,
-        true as is_from_status
-    from order_lines
-    left join delivered_events
-        on
-            order_lines.source = delivered_events.source
-            and order_lines.order_line_id = delivered_events.order_line_id
-            and delivered_events.disposition = 'return'
-    where
-        order_lines.return_status = 'returned'
-        and order_lines.sale_status = 'sold'
-        and delivered_events.return_id is null
-
-),
-
-final as (
-
-    select * from delivered_events
-    union all
-    select * from status_events
 
 )
 

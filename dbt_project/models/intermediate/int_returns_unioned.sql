@@ -33,9 +33,7 @@ unioned as (
         refund_amount,
         amount,
         reject_reasons,
-        concat_ws('-', 'return', order_line_id, order_id, customer_id, product_id) as document_id,
-        {{ content_of(['returned_at', 'quantity', 'refund_amount', 'reason', 'condition']) }}
-            as content
+        concat_ws('-', 'return', order_line_id, order_id, customer_id, product_id) as document_id
     from canonical_returns
 
     union all
@@ -60,8 +58,7 @@ unioned as (
         amount as refund_amount,
         amount,
         reject_reasons,
-        concat_ws('-', invoice, product_id) as document_id,
-        {{ content_of(['invoiced_at', 'quantity', 'unit_price', 'customer_id']) }} as content
+        concat_ws('-', invoice, product_id) as document_id
     from online_retail_credit_notes
 
 )

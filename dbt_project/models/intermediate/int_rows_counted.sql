@@ -33,13 +33,13 @@ returns as (
 
 screened_lines as (
 
-    select * from {{ ref('int_order_lines_screened') }} where disposition = 'excluded'
+    select * from {{ ref('int_order_lines_resolved') }} where disposition = 'excluded'
 
 ),
 
 screened_returns as (
 
-    select * from {{ ref('int_returns_screened') }} where disposition = 'excluded'
+    select * from {{ ref('int_returns_resolved') }} where disposition = 'excluded'
 
 ),
 

@@ -2,13 +2,13 @@
 
 with order_lines as (
 
-    select * from {{ ref('int_order_lines_screened') }} where disposition = 'rejected'
+    select * from {{ ref('int_order_lines_resolved') }} where disposition = 'rejected'
 
 ),
 
 returns as (
 
-    select * from {{ ref('int_returns_screened') }} where disposition = 'rejected'
+    select * from {{ ref('int_returns_resolved') }} where disposition = 'rejected'
 
 ),
 

@@ -1,6 +1,6 @@
 with order_lines as (
 
-    select * from {{ ref('int_order_lines_screened') }} where disposition = 'order_line'
+    select * from {{ ref('int_order_lines_resolved') }} where disposition = 'order_line'
 
 ),
 

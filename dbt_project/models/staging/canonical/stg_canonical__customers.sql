@@ -10,7 +10,7 @@ cleaned as (
         source,
         file,
         row_number,
-        {{ clean_text('customer_id') }} as customer_id,
+        upper({{ clean_text('customer_id') }}) as customer_id,
         {{ clean_text('country') }} as country,
         {{ clean_text('customer_type') }} as customer_type,
         {{ clean_text('created_at') }} as created_at_text

@@ -10,7 +10,7 @@ cleaned as (
         source,
         file,
         row_number,
-        {{ clean_text('product_id') }} as product_id,
+        upper({{ clean_text('product_id') }}) as product_id,
         {{ clean_text('name') }} as name,
         {{ clean_text('category') }} as category,
         {{ clean_text('brand') }} as brand,

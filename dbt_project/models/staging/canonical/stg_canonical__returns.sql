@@ -1,5 +1,3 @@
-{{ config(materialized='table') }}
-
 with landed as (
 
     select * from {{ source('canonical', 'canonical__returns') }}
@@ -12,11 +10,11 @@ cleaned as (
         source,
         file,
         row_number,
-        {{ clean_text('return_id') }} as return_id,
-        {{ clean_text('order_line_id') }} as order_line_id,
-        {{ clean_text('order_id') }} as order_id,
-        {{ clean_text('product_id') }} as product_id,
-        {{ clean_text('customer_id') }} as customer_id,
+        upper({{ clean_text('return_id') }}) as return_id,
+        upper({{ clean_text('order_line_id') }}) as order_line_id,
+        upper({{ clean_text('order_id') }}) as order_id,
+        upper({{ clean_text('product_id') }}) as product_id,
+        upper({{ clean_text('customer_id') }}) as customer_id,
         {{ clean_text('currency') }} as currency,
         {{ clean_text('reason') }} as reason,
         {{ clean_text('condition') }} as condition,

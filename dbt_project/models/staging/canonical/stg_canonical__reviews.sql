@@ -10,11 +10,11 @@ cleaned as (
         source,
         file,
         row_number,
-        {{ clean_text('order_line_id') }} as order_line_id,
-        {{ clean_text('order_id') }} as order_id,
-        {{ clean_text('product_id') }} as product_id,
-        {{ clean_text('customer_id') }} as customer_id,
-        {{ clean_text('seller_id') }} as seller_id,
+        upper({{ clean_text('order_line_id') }}) as order_line_id,
+        upper({{ clean_text('order_id') }}) as order_id,
+        upper({{ clean_text('product_id') }}) as product_id,
+        upper({{ clean_text('customer_id') }}) as customer_id,
+        upper({{ clean_text('seller_id') }}) as seller_id,
         {{ clean_text('rating') }} as rating_text,
         {{ clean_text('reviewed_at') }} as reviewed_at_text
     from landed

@@ -10,7 +10,7 @@ cleaned as (
         source,
         file,
         row_number,
-        {{ clean_text('seller_id') }} as seller_id,
+        upper({{ clean_text('seller_id') }}) as seller_id,
         {{ clean_text('name') }} as name,
         {{ clean_text('country') }} as country,
         {{ clean_text('created_at') }} as created_at_text

@@ -1,5 +1,3 @@
-{{ config(materialized='table') }}
-
 with landed as (
 
     select * from {{ source('online_retail', 'online_retail__lines') }}
