@@ -17,7 +17,17 @@ claims as (
 queued as (
 
     select
-        *,
+        source,
+        return_id,
+        return_quantity,
+        order_line_id,
+        match_method,
+        claimed_at,
+        ordered_at,
+        claimed_quantity,
+        sold_quantity,
+        excluded_by,
+        reject_reasons,
         case
             when order_line_id is not null and reject_reasons is null
                 then sum(case when reject_reasons is null then claimed_quantity else 0 end) over (
@@ -34,16 +44,14 @@ queued as (
 granted as (
 
     select
-        *,
-        case
-            when excluded_by is not null then 'excluded'
-            when reject_reasons is not null then 'rejected'
-            when
-                match_method in ('order_line', 'line_status')
-                and claimed_before + claimed_quantity > sold_quantity
-                then 'rejected'
-            else 'return'
-        end as disposition,
+        source,
+        return_id,
+        return_quantity,
+        order_line_id,
+        match_method,
+        claimed_at,
+        ordered_at,
+        excluded_by,
         case
             when
                 match_method in ('order_line', 'line_status')
@@ -51,7 +59,7 @@ granted as (
                 and claimed_before + claimed_quantity > sold_quantity
                 then 'returned_more_than_sold'
             else reject_reasons
-        end as all_reject_reasons,
+        end as reject_reasons,
         case
             when order_line_id is null then 0
             else greatest(0, least(claimed_quantity, sold_quantity - claimed_before))
@@ -60,70 +68,45 @@ granted as (
 
 ),
 
-matched as (
-
-    select
-        source,
-        return_id,
-        disposition,
-        excluded_by,
-        all_reject_reasons as reject_reasons,
-        order_line_id,
-        match_method,
-        granted_quantity as quantity,
-        ordered_at,
-        sold_quantity,
-        net_amount,
-        line_fx_rate,
-        line_order_id,
-        line_customer_id,
-        line_product_id,
-        line_seller_id,
-        line_marketplace,
-        line_category,
-        line_country
-    from granted
-    where disposition = 'return' and granted_quantity > 0
-
-),
-
 turned_away as (
 
     select
         source,
         return_id,
-        disposition,
+        case when excluded_by is not null then 'excluded' else 'rejected' end as disposition,
         excluded_by,
-        all_reject_reasons as reject_reasons,
+        reject_reasons,
         cast(null as string) as order_line_id,
         cast(null as string) as match_method,
         return_quantity as quantity,
-        cast(null as timestamp) as ordered_at,
-        cast(null as bigint) as sold_quantity,
-        cast(null as decimal(18, 4)) as net_amount,
-        cast(null as decimal(18, 6)) as line_fx_rate,
-        cast(null as string) as line_order_id,
-        cast(null as string) as line_customer_id,
-        cast(null as string) as line_product_id,
-        cast(null as string) as line_seller_id,
-        cast(null as string) as line_marketplace,
-        cast(null as string) as line_category,
-        cast(null as string) as line_country
+        claimed_at,
+        cast(null as timestamp) as ordered_at
     from granted
-    where disposition in ('excluded', 'rejected')
+    where excluded_by is not null or reject_reasons is not null
 
 ),
 
-granted_totals as (
+good as (
+
+    select * from granted where excluded_by is null and reject_reasons is null
+
+),
+
+matched as (
 
     select
         source,
         return_id,
-        max(return_quantity) as return_quantity,
-        sum(granted_quantity) as granted_quantity
-    from granted
-    where disposition = 'return'
-    group by source, return_id
+        'return' as disposition,
+        excluded_by,
+        reject_reasons,
+        order_line_id,
+        match_method,
+        granted_quantity as quantity,
+        claimed_at,
+        ordered_at
+    from good
+    where granted_quantity > 0
 
 ),
 
@@ -137,20 +120,12 @@ unmatched as (
         cast(null as string) as reject_reasons,
         cast(null as string) as order_line_id,
         'unmatched' as match_method,
-        return_quantity - granted_quantity as quantity,
-        cast(null as timestamp) as ordered_at,
-        cast(null as bigint) as sold_quantity,
-        cast(null as decimal(18, 4)) as net_amount,
-        cast(null as decimal(18, 6)) as line_fx_rate,
-        cast(null as string) as line_order_id,
-        cast(null as string) as line_customer_id,
-        cast(null as string) as line_product_id,
-        cast(null as string) as line_seller_id,
-        cast(null as string) as line_marketplace,
-        cast(null as string) as line_category,
-        cast(null as string) as line_country
-    from granted_totals
-    where return_quantity > granted_quantity
+        max(return_quantity) - sum(granted_quantity) as quantity,
+        max(claimed_at) as claimed_at,
+        cast(null as timestamp) as ordered_at
+    from good
+    group by source, return_id
+    having max(return_quantity) > sum(granted_quantity)
 
 ),
 
@@ -158,13 +133,13 @@ allocations as (
 
     select * from matched
     union all
-    select * from turned_away
-    union all
     select * from unmatched
+    union all
+    select * from turned_away
 
 ),
 
--- the refund follows the units; rounding goes where the running total puts it, so parts add up
+-- the parts of one return in a fixed order: latest sale first, what no sale covers last
 spread as (
 
     select
@@ -188,6 +163,8 @@ spread as (
 
 ),
 
+-- the refund follows the units; rounding goes where the running total puts it, so parts add up.
+-- In the reporting currency at the rate of the sale, so that a full refund leaves nothing kept.
 valued as (
 
     select
@@ -203,12 +180,6 @@ valued as (
         returns.condition,
         returns.returned_at,
         returns.is_from_status,
-        {{ return_moment('returns.returned_at') }} as claimed_at,
-        case
-            when returns.refund_amount is not null then 'given'
-            when spread.order_line_id is not null then 'sale_price'
-            else 'unknown'
-        end as refund_basis,
         returns.fx_rate as return_fx_rate,
         cast(
             round(returns.refund_amount * spread.quantity_so_far / returns.quantity, 4)
@@ -227,25 +198,37 @@ valued as (
 
 ),
 
--- in the reporting currency at the rate of the sale, so that a full refund leaves nothing kept
 converted as (
 
     select
-        *,
-        case
-            when original_refund_amount is not null
-                then cast(
-                    round(
-                        original_refund_amount * coalesce(line_fx_rate, return_fx_rate, 0), 4
-                    ) as decimal(18, 4)
-                )
-            when order_line_id is not null
-                then cast(
-                    round(net_amount * quantity / sold_quantity, 4) as decimal(18, 4)
-                )
-            else cast(0 as decimal(18, 4))
-        end as paid_back_amount
+        valued.*,
+        claims.line_order_id,
+        claims.line_customer_id,
+        claims.line_product_id,
+        claims.line_seller_id,
+        claims.line_marketplace,
+        claims.line_category,
+        claims.line_country,
+        claims.net_amount,
+        cast(
+            case
+                when valued.original_refund_amount is not null
+                    then round(
+                        valued.original_refund_amount
+                        * coalesce(claims.line_fx_rate, valued.return_fx_rate, 0),
+                        4
+                    )
+                when valued.order_line_id is not null
+                    then round(claims.net_amount * valued.quantity / claims.sold_quantity, 4)
+                else 0
+            end as decimal(18, 4)
+        ) as paid_back_amount
     from valued
+    left join claims
+        on
+            valued.source = claims.source
+            and valued.return_id = claims.return_id
+            and valued.order_line_id = claims.order_line_id
 
 ),
 
@@ -253,16 +236,38 @@ converted as (
 line_totals as (
 
     select
-        *,
-        case
-            when order_line_id is not null
-                then sum(paid_back_amount) over (
-                    partition by source, order_line_id
-                    order by claimed_at, return_id
-                    rows between unbounded preceding and current row
-                )
-        end as paid_back_so_far
+        source,
+        return_id,
+        order_line_id,
+        sum(paid_back_amount) over (
+            partition by source, order_line_id
+            order by claimed_at, return_id
+            rows between unbounded preceding and current row
+        ) as paid_back_so_far
     from converted
+    where order_line_id is not null
+
+),
+
+capped as (
+
+    select
+        converted.*,
+        case
+            when converted.order_line_id is null then converted.paid_back_amount
+            else
+                least(line_totals.paid_back_so_far, converted.net_amount)
+                - least(
+                    line_totals.paid_back_so_far - converted.paid_back_amount,
+                    converted.net_amount
+                )
+        end as refund_amount
+    from converted
+    left join line_totals
+        on
+            converted.source = line_totals.source
+            and converted.return_id = line_totals.return_id
+            and converted.order_line_id = line_totals.order_line_id
 
 ),
 
@@ -299,28 +304,18 @@ final as (
         condition,
         returned_at,
         cast(quantity as bigint) as quantity,
-        cast(
-            case
-                when order_line_id is null then paid_back_amount
-                else
-                    least(paid_back_so_far, net_amount)
-                    - least(paid_back_so_far - paid_back_amount, net_amount)
-            end as decimal(18, 4)
-        ) as refund_amount,
-        cast(
-            case
-                when order_line_id is null then 0
-                else
-                    paid_back_amount - least(paid_back_so_far, net_amount)
-                    + least(paid_back_so_far - paid_back_amount, net_amount)
-            end as decimal(18, 4)
-        ) as excess_refund_amount,
-        refund_basis,
+        cast(refund_amount as decimal(18, 4)) as refund_amount,
+        cast(paid_back_amount - refund_amount as decimal(18, 4)) as excess_refund_amount,
+        case
+            when original_refund_amount is not null then 'given'
+            when order_line_id is not null then 'sale_price'
+            else 'unknown'
+        end as refund_basis,
         is_from_status,
         coalesce(original_refund_amount, 0) as original_refund_amount,
         file,
         row_number
-    from line_totals
+    from capped
 
 )
 
