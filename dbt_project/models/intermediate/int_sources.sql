@@ -33,8 +33,7 @@ dated_rows as (
     select
         source,
         cast(ordered_at as date) as event_date,
-        count(*) as row_count,
-        0 as return_count
+        count(*) as row_count
     from order_lines
     where ordered_at is not null
     group by source, cast(ordered_at as date)
@@ -44,8 +43,7 @@ dated_rows as (
     select
         source,
         cast(returned_at as date) as event_date,
-        count(*) as row_count,
-        count(*) as return_count
+        count(*) as row_count
     from returns
     where returned_at is not null
     group by source, cast(returned_at as date)
@@ -63,7 +61,7 @@ days as (
 
 ),
 
--- a row dated 1970 or 2099 stands alone: history is the longest stretch without a gap of a year
+-- a row dated 1970 or 2099 stands alone, far from everything else: it is not part of the history
 gaps as (
 
     select
@@ -102,14 +100,24 @@ stretch_sizes as (
 
 ),
 
-ranked_stretches as (
+compared_stretches as (
 
     select
         *,
-        row_number() over (
-            partition by source order by row_count desc, last_event_date desc
-        ) as size_rank
+        max(row_count) over (partition by source) as largest_row_count
     from stretch_sizes
+
+),
+
+history as (
+
+    select
+        source,
+        min(first_event_date) as first_event_date,
+        max(last_event_date) as last_event_date
+    from compared_stretches
+    where 100 * row_count >= {{ policy_value('min_stretch_percent') }} * largest_row_count
+    group by source
 
 ),
 
@@ -149,11 +157,11 @@ final as (
 
     select
         landed_sources.source,
-        ranked_stretches.first_event_date,
-        ranked_stretches.last_event_date,
+        history.first_event_date,
+        history.last_event_date,
         coalesce(
             cast({{ sql_text_or_null(var('as_of_date')) }} as date),
-            ranked_stretches.last_event_date
+            history.last_event_date
         ) as as_of_date,
         coalesce(
             reporting_currencies.reporting_currency,
@@ -162,10 +170,8 @@ final as (
         ) as reporting_currency,
         coalesce(return_facts.has_returns, false) as has_returns
     from landed_sources
-    left join ranked_stretches
-        on
-            landed_sources.source = ranked_stretches.source
-            and ranked_stretches.size_rank = 1
+    left join history
+        on landed_sources.source = history.source
     left join reporting_currencies
         on landed_sources.source = reporting_currencies.source
     left join currencies
