@@ -45,3 +45,12 @@ def online_retail_marts(online_retail: support.Build) -> Iterator[duckdb.DuckDBP
     """A read-only connection to the warehouse of the real file."""
     with duckdb.connect(str(online_retail.warehouse), read_only=True) as connection:
         yield connection
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> support.Build:
+    """The small shop of support.SHOP, whose every row is valid."""
+    build = support.Build(tmp_path_factory.mktemp("shop"), sources=("shop",))
+    support.write_shop(build.raw / "shop")
+    support.build(build)
+    return build
