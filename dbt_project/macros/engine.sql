@@ -113,3 +113,14 @@
 {% macro sql_text_or_null(value) -%}
     {{ 'null' if value is none or value == '' else sql_text(value) }}
 {%- endmacro %}
+
+{#- One row for each whole number from the first to just below the second; only in a select list. -#}
+{% macro each_number(first, end) -%}
+    {{ return(adapter.dispatch('each_number', 'retour')(first, end)) }}
+{%- endmacro %}
+{% macro default__each_number(first, end) -%}
+    unnest(range({{ first }}, {{ end }}))
+{%- endmacro %}
+{% macro spark__each_number(first, end) -%}
+    explode(sequence({{ first }}, {{ end }} - 1))
+{%- endmacro %}

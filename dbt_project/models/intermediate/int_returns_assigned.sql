@@ -1,9 +1,10 @@
 -- Which sale does a return come from that names no order line? Each unit goes to the latest
 -- earlier sale with units left (last in, first out). The stack is computed with windows instead
--- of a loop: sales and returns of one key move a balance up and down, never below zero; a sale
--- covers the heights it adds, a return takes the heights it removes, and the sale that covered a
--- height last before the return is the one on top. Only earlier events decide, so nothing that
--- becomes known later changes a match.
+-- of a loop: sales and returns of one key move a balance up and down, never below zero. A sale
+-- covers the heights it adds, a return takes the heights it removes. Cut at every height where
+-- some event begins or ends, each slice is covered and taken in turn, so that what a return takes
+-- there was covered by the event before. Only earlier events decide: nothing that becomes known
+-- later changes a match.
 
 with returns as (
 
@@ -184,49 +185,118 @@ stacked as (
 
 ),
 
--- each return beside every earlier event of its key, nearest first
-looked_back as (
+-- a return that finds nothing left moves nothing
+moves as (
 
     select
-        stack_returns.source,
-        stack_returns.match_method,
-        stack_returns.event_id as return_id,
-        stack_returns.balance as lowest_taken,
-        earlier.event_id as order_line_id,
-        earlier.is_return as earlier_is_return,
-        earlier.position as earlier_position,
-        earlier.balance_before as earlier_balance_before,
-        min(earlier.balance) over (
-            partition by stack_returns.source, stack_returns.match_method, stack_returns.event_id
-            order by earlier.position desc
-            rows between unbounded preceding and current row
-        ) as highest_left
-    from stacked as stack_returns
-    inner join stacked as earlier
+        source,
+        match_method,
+        key_1,
+        key_2,
+        position,
+        is_return,
+        event_id,
+        least(balance, balance_before) as low,
+        greatest(balance, balance_before) as high
+    from stacked
+    where balance <> balance_before
+
+),
+
+heights as (
+
+    select
+        source,
+        match_method,
+        key_1,
+        key_2,
+        low as height
+    from moves
+
+    union
+
+    select
+        source,
+        match_method,
+        key_1,
+        key_2,
+        high as height
+    from moves
+
+),
+
+slices as (
+
+    select
+        *,
+        row_number() over (
+            partition by source, match_method, key_1, key_2 order by height
+        ) as slice,
+        lead(height) over (
+            partition by source, match_method, key_1, key_2 order by height
+        ) - height as units
+    from heights
+
+),
+
+sliced_moves as (
+
+    select
+        moves.source,
+        moves.match_method,
+        moves.key_1,
+        moves.key_2,
+        moves.position,
+        moves.is_return,
+        moves.event_id,
+        {{ each_number('lowest.slice', 'highest.slice') }} as slice
+    from moves
+    inner join slices as lowest
         on
-            stack_returns.source = earlier.source
-            and stack_returns.match_method = earlier.match_method
-            and stack_returns.key_1 = earlier.key_1
-            and stack_returns.key_2 = earlier.key_2
-            and stack_returns.position > earlier.position
-    where stack_returns.is_return = 1 and stack_returns.balance < stack_returns.balance_before
+            moves.source = lowest.source
+            and moves.match_method = lowest.match_method
+            and moves.key_1 = lowest.key_1
+            and moves.key_2 = lowest.key_2
+            and moves.low = lowest.height
+    inner join slices as highest
+        on
+            moves.source = highest.source
+            and moves.match_method = highest.match_method
+            and moves.key_1 = highest.key_1
+            and moves.key_2 = highest.key_2
+            and moves.high = highest.height
+
+),
+
+taken as (
+
+    select
+        *,
+        lag(event_id) over (
+            partition by source, match_method, key_1, key_2, slice order by position
+        ) as order_line_id
+    from sliced_moves
 
 ),
 
 final as (
 
     select
-        source,
-        return_id,
-        match_method,
-        order_line_id,
-        cast(
-            highest_left - greatest(earlier_balance_before, lowest_taken) as bigint
-        ) as quantity
-    from looked_back
-    where
-        earlier_is_return = 0
-        and highest_left > greatest(earlier_balance_before, lowest_taken)
+        taken.source,
+        taken.event_id as return_id,
+        taken.match_method,
+        taken.order_line_id,
+        cast(sum(slices.units) as bigint) as quantity
+    from taken
+    inner join slices
+        on
+            taken.source = slices.source
+            and taken.match_method = slices.match_method
+            and taken.key_1 = slices.key_1
+            and taken.key_2 = slices.key_2
+            and taken.slice = slices.slice
+    where taken.is_return = 1
+    group by taken.source, taken.event_id, taken.match_method, taken.order_line_id
 
 )
 
