@@ -25,6 +25,10 @@ create or replace macro keenness(customer) as draw('keenness', customer);
 create or replace macro keenness_key(customer) as
     floor(keenness(customer) * 4294967296)::ubigint * 4294967296::ubigint + (customer)::ubigint;
 
+-- a number of at least so many digits
+create or replace macro padded(number, digits) as
+    substr((power(10, digits)::bigint + number)::varchar, 2);
+
 -- text that must stay inert wherever it is shown
 create or replace macro hostile_text(id) as [
     '=cmd|'' /C calc''!A0',

@@ -46,22 +46,36 @@ inner join categories using (category);
 
 -- one row per category, order-and-product draw (0 .. 839) and position in the order: lines of the
 -- same product in one order always differ in size, or in colour where there are no sizes
+create type size_name as enum (select distinct unnest(sizes) from variant_lists order by 1);
+create type colour_name as enum (select distinct unnest(colours) from variant_lists order by 1);
+
+create or replace macro variant_key(category_no, variant, line_in_order) as
+    ((category_no * 840 + variant) * 6 + line_in_order)::int;
+
 create or replace table variants as
 select
-    category_no,
-    variant::int as variant,
-    line_in_order,
-    sizes[1 + (variant + line_in_order) % len(sizes)] as size,
+    variant_key(category_no, variant, line_in_order) as variant_key,
+    sizes[1 + (variant + line_in_order) % len(sizes)]::size_name as size,
     colours[1 + (variant + case when len(sizes) > 1 then 0 else line_in_order end) % len(colours)]
-        as colour,
+        ::colour_name as colour,
 from variant_lists
 cross join range(840) as variants (variant)
-cross join (select unnest(range(1, 7)) as line_in_order);
+cross join (select unnest(range(1, 7)) as line_in_order)
+order by variant_key;
 
 create or replace table marketplaces as
 select * from (
-    values (1, 'agora', 'AG', 0.45), (2, 'bazaar', 'BZ', 0.38), (3, 'corner', 'CO', 0.17)
-) as rows (marketplace_no, marketplace, prefix, share);
+    values (1, 'agora', 0.45), (2, 'bazaar', 0.38), (3, 'corner', 0.17)
+) as rows (marketplace_no, marketplace, share);
+
+-- ids as the files show them
+create or replace macro marketplace_name(number) as ['agora', 'bazaar', 'corner'][number];
+create or replace macro marketplace_prefix(number) as ['AG', 'BZ', 'CO'][number];
+create or replace macro order_id_text(marketplace_no, order_no) as
+    marketplace_prefix(marketplace_no) || '-' || padded(order_no, 9);
+create or replace macro customer_id_text(number) as 'C' || padded(number + 1, 8);
+create or replace macro product_id_text(number) as 'P' || padded(number + 1, 6);
+create or replace macro seller_id_text(number) as 'S' || padded(number + 1, 5);
 
 -- eur_rate: EUR for one unit of the currency; transit_days: usual days from order to delivery
 create or replace table countries as
@@ -82,10 +96,19 @@ from (
     ('US', 'USD', 0.920, 0.07, 5, 5, -0.10, 0.01)
 ) as rows (country, currency, eur_rate, tax_rate, slots, transit_days, log_odds, cod_share);
 
+create type country_name as enum (select country from countries order by 1);
+create type currency_name as enum (select distinct currency from countries order by 1);
+
 create or replace table country_wheel as
 select
-    slot_from + unnest(range(slots)) as slot,
-    * exclude (slots, slot_from),
+    (slot_from + unnest(range(slots)))::int as slot,
+    country::country_name as country,
+    currency::currency_name as currency,
+    eur_rate::decimal(6, 3) as eur_rate,
+    tax_rate::decimal(4, 2) as tax_rate,
+    transit_days::tinyint as transit_days,
+    log_odds,
+    cod_share,
 from countries;
 
 -- a block of six lines is cut into orders by one of these patterns (20 equal chances)
@@ -131,12 +154,20 @@ select
         as line_in_block,
 from lines;
 
--- what no one sees at checkout: how a customer is disposed to return, and how likely each kind is
-create or replace table customer_kinds as
-select * from (
+-- what no one sees at checkout: how a customer is disposed to return (1,000 equal chances)
+create type kind_name as enum ('careful', 'usual', 'choosy', 'serial');
+
+create or replace table customer_kind_wheel as
+select
+    (slots_to - unnest(range(1, slots + 1)))::int as slot,
+    customer_kind::kind_name as customer_kind,
+    log_odds,
+from (
     values
-    (1, 'careful', -0.50, 0.00, 0.26),
-    (2, 'usual', 0.00, 0.26, 0.76),
-    (3, 'choosy', 0.50, 0.76, 0.993),
-    (4, 'serial', 2.00, 0.993, 1.00)
-) as rows (kind_no, customer_kind, log_odds, chance_from, chance_to);
+    ('careful', -0.50, 260, 260), ('usual', 0.00, 500, 760), ('choosy', 0.50, 233, 993),
+    ('serial', 2.00, 7, 1000)
+) as rows (customer_kind, log_odds, slots, slots_to);
+
+create type payment_name as enum ('cod', 'card', 'paypal', 'invoice', 'bank_transfer');
+create type channel_name as enum ('web', 'app', 'marketplace_partner', 'phone');
+create type customer_type_name as enum ('guest', 'vip', 'new', 'returning');

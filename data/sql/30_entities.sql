@@ -8,7 +8,7 @@ placed as (
     -- seller 0 is the biggest; sizes fall off like a Zipf law
     select
         seller_no,
-        'S' || lpad((seller_no + 1)::varchar, 5, '0') as seller_id,
+        seller_id_text(seller_no) as seller_id,
         case when getvariable('sellers') < 3 then 1
             else [1, 2, 3, 1, 2, 1, 2, 1, 3, 2][seller_no % 10 + 1]
         end as marketplace_no,
@@ -48,7 +48,7 @@ placed as (
     -- three quarters of a seller's products are of its main category
     select
         owned.product_no,
-        'P' || lpad((owned.product_no + 1)::varchar, 6, '0') as product_id,
+        product_id_text(owned.product_no) as product_id,
         owned.seller_no,
         sellers.marketplace_no,
         case
@@ -81,5 +81,24 @@ select
         else round(0.25 * normal_draw('product quality', product_no), 6)
     end as log_odds,
 from placed
+inner join categories using (category_no)
+order by product_no;
+
+-- what a line takes from its product, its seller and its category
+create type category_name as enum (select category from categories order by 1);
+create type brand_name as enum (select distinct brand from products order by 1);
+
+create or replace table offers as
+select
+    product_no,
+    seller_no,
+    products.category::category_name as category,
+    brand::brand_name as brand,
+    list_price,
+    sellers.log_odds as seller_log_odds,
+    products.log_odds as product_log_odds,
+    ln(base_rate / (1 - base_rate)) + 0.25 * ln(list_price / price_median) as offer_log_odds,
+from products
+inner join sellers using (seller_no)
 inner join categories using (category_no)
 order by product_no;

@@ -1,5 +1,10 @@
 -- Wheels: a random slot number finds a marketplace, a category or a product by an ordinary join.
 
+-- Keys are single numbers without gaps, which makes such a join a look-up in an array.
+
+create or replace macro marketplace_key(is_flash_sale, slot) as
+    (is_flash_sale::int * 1000 + slot)::int;
+
 create or replace table marketplace_wheel as
 with weighted as (
     select
@@ -19,14 +24,13 @@ summed as (
     window running as (partition by is_flash_sale order by marketplace_no)
 )
 select
-    is_flash_sale,
-    marketplace_no,
-    unnest(range(
+    marketplace_no::tinyint as marketplace_no,
+    marketplace_key(is_flash_sale, unnest(range(
         lag(slot_to, 1, 0) over (partition by is_flash_sale order by marketplace_no), slot_to
-    ))::int as marketplace_slot,
+    ))) as marketplace_key,
 from summed;
 
--- product slots by marketplace and category; a product not yet launched is replaced by an older one
+-- product slots, a stretch for each marketplace and category; a product not yet launched is replaced by an older one
 create or replace table product_wheel as
 with sized as (
     select
@@ -47,12 +51,15 @@ select
     marketplace_no,
     category_no,
     (row_number() over (
-        partition by marketplace_no, category_no order by weight desc, product_no, copy
+        order by marketplace_no, category_no, weight desc, product_no, copy
     ) - 1)::int as product_slot,
     product_no,
     launch_day,
     older_product_no,
 from turned;
+
+create or replace macro category_key(month, is_bracketed, marketplace_no, slot) as
+    (((month * 2 + is_bracketed::int) * 4 + marketplace_no) * 400 + slot)::int;
 
 -- category slots by month and marketplace; orders of several sizes draw from sized categories only
 create or replace table category_wheel as
@@ -60,6 +67,7 @@ with offered as (
     select
         marketplace_no,
         category_no,
+        min(product_slot) as first_slot,
         count(*)::int as product_slots,
     from product_wheel
     group by marketplace_no, category_no
@@ -70,6 +78,7 @@ weighted as (
         is_bracketed,
         marketplace_no,
         category_no,
+        first_slot,
         product_slots,
         shares[marketplace_no]
         * (1 + case when getvariable('stationary') then 0 else season_amplitude end
@@ -90,17 +99,22 @@ summed as (
         whole as (partition by month, is_bracketed, marketplace_no)
 )
 select
-    month,
     is_bracketed,
     marketplace_no,
-    category_no,
+    category_no::tinyint as category_no,
+    first_slot,
     product_slots,
-    unnest(range(
-        lag(slot_to, 1, 0) over (
-            partition by month, is_bracketed, marketplace_no order by category_no
-        ),
-        slot_to
-    ))::int as category_slot,
+    category_key(
+        month,
+        is_bracketed,
+        marketplace_no,
+        unnest(range(
+            lag(slot_to, 1, 0) over (
+                partition by month, is_bracketed, marketplace_no order by category_no
+            ),
+            slot_to
+        ))
+    ) as category_key,
 from summed;
 
 -- the share of all lines that each product can expect

@@ -113,10 +113,42 @@ select
 from together
 order by incident_no;
 
--- the same, one row per incident and day, to be joined to lines
+-- What they do to the log-odds and deliveries of a day: where no seller or product is named, by
+-- marketplace and category (every day has a row for each), else by product.
+create or replace macro market_key(day, marketplace_no, category_no) as
+    ((day * 4 + marketplace_no) * 8 + category_no)::int;
+create or replace macro product_key(day, product_no) as day::bigint * 262144 + product_no;
+
 create or replace table incident_days as
 select
     * exclude (first_day, last_day),
     unnest(range(first_day, last_day + 1))::int as day,
 from incidents
 where log_odds != 0 or delay_days != 0;
+
+create or replace table market_effects as
+select
+    market_key(calendar.day, marketplaces.marketplace_no, categories.category_no) as market_key,
+    coalesce(sum(log_odds::decimal(18, 9)), 0)::double as market_incident_log_odds,
+    coalesce(sum(delay_days), 0)::int as market_delay_days,
+from calendar
+cross join marketplaces
+cross join categories
+left join incident_days
+    on incident_days.day = calendar.day
+    and coalesce(incident_days.marketplace_no = marketplaces.marketplace_no, true)
+    and coalesce(incident_days.category_no = categories.category_no, true)
+    and incident_days.seller_no is null
+    and incident_days.product_no is null
+group by market_key
+order by market_key;
+
+create or replace table product_effects as
+select
+    product_key(day, products.product_no) as product_key,
+    sum(incident_days.log_odds::decimal(18, 9))::double as product_incident_log_odds,
+from incident_days
+inner join products
+    on incident_days.product_no = products.product_no
+    or incident_days.seller_no = products.seller_no
+group by product_key;

@@ -2,7 +2,9 @@
 
 create or replace temp table chunk_blocks as
 select
-    * exclude (block_from, block_to, chunk),
+    day::smallint as day,
+    month::tinyint as month,
+    is_flash_sale,
     unnest(range(block_from, block_to)) as block,
 from calendar
 where chunk = getvariable('chunk');
@@ -13,8 +15,8 @@ with lines as (
         chunk_blocks.*,
         block * 6 + line_in_block as line_no,
         block * 6 + order_in_block as order_no,
-        line_in_order,
-        order_size,
+        line_in_order::tinyint as line_in_order,
+        order_size::tinyint as order_size,
     from chunk_blocks
     inner join order_patterns on order_patterns.pattern_no = pick('order pattern', block, 20)
     where block * 6 + line_in_block < getvariable('lines')
@@ -22,12 +24,12 @@ with lines as (
 orders as (
     select
         * exclude (block),
-        pick('marketplace', order_no, 1000)::int as marketplace_slot,
+        marketplace_key(is_flash_sale, pick('marketplace', order_no, 1000)) as marketplace_key,
         draw('guest', order_no) < 0.14 as is_guest,
         -- one multi-line order in seven takes the same product in two or three sizes
         order_size >= 2 and draw('bracketing', order_no) < 0.15 as has_bracket,
-        case when order_size >= 3 and draw('bracket size', order_no) < 0.3 then 3 else 2 end
-            as bracket_size,
+        case when order_size >= 3 and draw('bracket size', order_no) < 0.3 then 3 else 2
+        end::tinyint as bracket_size,
         -- customers are numbered in order of birth, half of them born before the data begin, and
         -- live for an exponential time: the lag is the age of the customer who orders now
         0.5 + 0.5 * block / getvariable('blocks') as born,
@@ -58,25 +60,27 @@ people as (
         case when has_bracket and line_in_order <= bracket_size then line_no - line_in_order + 1
             else line_no
         end as choice_no,
-        pick('category', choice_no, 400)::int as category_slot,
     from candidates
 ),
-categorised as (
+placed as (
     select
         people.*,
         marketplace_no,
-        category_no,
-        pick('product', choice_no, product_slots)::int as product_slot,
+        category_key(month, is_bracketed, marketplace_no, pick('category', choice_no, 400))
+            as category_key,
     from people
-    inner join marketplace_wheel using (is_flash_sale, marketplace_slot)
-    inner join category_wheel
-        using (marketplace_no, month, is_bracketed, category_slot)
+    inner join marketplace_wheel using (marketplace_key)
+),
+categorised as (
+    select
+        placed.*,
+        category_no,
+        first_slot + pick('product', choice_no, product_slots)::int as product_slot,
+    from placed
+    inner join category_wheel using (category_key)
 )
 select
-    * exclude (
-        marketplace_slot, category_slot, product_slot, product_no, launch_day, older_product_no,
-        choice_no
-    ),
+    categorised.* exclude (marketplace_key, category_key, product_slot, has_bracket, choice_no),
     case when day >= launch_day then product_no else older_product_no end as product_no,
 from categorised
-inner join product_wheel using (marketplace_no, category_no, product_slot);
+inner join product_wheel using (product_slot);

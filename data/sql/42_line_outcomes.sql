@@ -6,11 +6,9 @@ with visible as (
     select
         *,
         gross_amount - discount_amount as net_amount,
-        round((gross_amount - discount_amount) * eur_rate::decimal(6, 3), 2)::decimal(12, 2)
-            as net_amount_eur,
+        round((gross_amount - discount_amount) * eur_rate, 2)::decimal(12, 2) as net_amount_eur,
         getvariable('intercept')
-        + ln(base_rate / (1 - base_rate))
-        + 0.25 * ln(list_price / price_median)
+        + offer_log_odds
         + 0.60 * ln(price_factor)
         + 0.90 * discount_share
         + case when is_bracketed then 1.3 else 0 end
@@ -28,16 +26,12 @@ with visible as (
 latent as (
     -- hidden from everyone: the kind of customer, the mood of the order, lateness still to come
     select
-        visible.*,
-        customer_kind,
+        *,
         market_log_odds + seller_log_odds + product_log_odds as visible_log_odds,
-        customer_kinds.log_odds
+        kind_log_odds
         + case when draw('mood', order_no) < 0.5 then -0.25 else 0.25 end
         + case when is_late then 0.40 else 0 end as hidden_log_odds,
     from visible
-    inner join customer_kinds
-        on draw('customer kind', person_no) >= chance_from
-        and draw('customer kind', person_no) < chance_to
 ),
 chances as (
     select
@@ -82,7 +76,6 @@ select
     customer_no,
     is_guest,
     is_bracketed,
-    product_id,
     category,
     brand,
     size,
@@ -118,18 +111,20 @@ select
         when not will_return then 0
         when quantity = 1 or draw('all units', line_no) < 0.55 then quantity
         else 1 + pick('some units', line_no, quantity - 1)
-    end::int as returned_units,
+    end::tinyint as returned_units,
 from decided;
 
 -- the same with the ids and names that the files show
 create or replace temp view named_lines as
 select
-    line_outcomes.*,
-    marketplace,
-    prefix,
-    prefix || '-' || lpad(order_no::varchar, 9, '0') as order_id,
+    *,
+    marketplace_name(marketplace_no) as marketplace,
+    order_id_text(marketplace_no, order_no) as order_id,
     order_id || '-' || line_in_order as line_id,
-    'C' || lpad((customer_no + 1)::varchar, 8, '0') as customer_id,
-    'S' || lpad((seller_no + 1)::varchar, 5, '0') as seller_id,
-from line_outcomes
-inner join marketplaces using (marketplace_no);
+    customer_id_text(customer_no) as customer_id,
+    product_id_text(product_no) as product_id,
+    seller_id_text(seller_no) as seller_id,
+    case when marketplace_no = 2 and getvariable('return_shape') != 'line' then ''
+        else line_id
+    end as order_line_id,
+from line_outcomes;

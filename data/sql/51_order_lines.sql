@@ -1,92 +1,121 @@
--- The export of order lines: true rows, dirty rows, and rows that every export has.
+-- The export of order lines as text, as known on the last day: nothing that happened later. Rows
+-- beside the true ones carry ids of their own, unless they repeat a line.
 
 create or replace temp view order_lines_rows as
-with true_rows as (
-    select * replace (
-        case when kind = 'spaces_and_case' then ' ' || lower(product_id) || '  ' else product_id end
-            as product_id,
-        case when kind = 'spaces_and_case' then lower(customer_id) || ' ' else customer_id end
-            as customer_id,
-        case when kind = 'spaces_and_case' then upper(category) || ' ' else category end
-            as category,
-        case when kind = 'hostile_text' then hostile_text(line_no) else brand end as brand
-    ),
-    from order_line_texts
+with ordered as (
+    select * from order_line_rows
+    order by line_no, row_rank
 ),
-extra_rows as (
-    select * replace (
-        case when kind in ('duplicate_row', 'conflicting_values') or order_line_id = ''
-            then order_line_id
-            else prefix || '-X' || lpad(line_no::varchar, 9, '0') || '-1'
-        end as order_line_id,
+known as (
+    select
+        *,
+        row_rank = 2 as is_policy,
+        -- not null: nearly all rows are nothing special
+        coalesce(kind, '') as what,
         case
-            when kind in ('duplicate_row', 'conflicting_values') then order_id
-            when kind = 'missing_order_id' then ''
-            else prefix || '-X' || lpad(line_no::varchar, 9, '0')
-        end as order_id,
-        case when kind = 'missing_product_id' then ' ' else product_id end as product_id,
-        case kind
-            when 'missing_date' then ''
-            when 'bad_date' then ['31/31/2025', 'yesterday', '2025-02-30 10:00:00', '45678', 'N/A'][
-                1 + pick('dirt text', line_no, 5)]
-            when 'future_date' then '2099-12-31 00:00:00'
-            when 'epoch_date' then '1970-01-01 00:00:00'
-            else ordered_at
-        end as ordered_at,
-        case kind
-            when 'conflicting_values' then (quantity::int + 1)::varchar
-            when 'zero_quantity' then '0'
-            when 'bad_quantity' then ['abc', 'N/A', '1,5', '', 'two', '1.5'][
-                1 + pick('dirt text', line_no, 6)]
-            else quantity
-        end as quantity,
-        case kind
-            when 'bad_price' then [
-                replace(unit_price, '.', ','), '$9', 'abc', '', '1.299,00', 'NaN'
-            ][1 + pick('dirt text', line_no, 6)]
-            when 'negative_price' then '-' || unit_price
-            else unit_price
-        end as unit_price,
-        case when kind = 'bad_discount' then '12,50' else discount_amount end as discount_amount,
-        case when kind = 'unknown_currency'
-            then ['XXX', 'DOGE', 'EURO'][1 + pick('dirt text', line_no, 3)]
-            else currency
-        end as currency
-    ),
-    from order_line_texts
-    where not is_in_place
-),
-policy_rows as (
-    -- rows that every export has and no analysis wants: postage and gift cards booked as products
-    select * replace (
-        case when order_line_id = '' then '' else order_id || '-90' end as order_line_id,
-        case when draw('extra', line_no) < 0.5 then 'POSTAGE' else 'GIFTCARD' end as product_id,
-        '' as seller_id, '' as category, '' as brand, '' as size, '' as colour,
-        '1' as quantity,
-        case when draw('extra', line_no) < 0.5 then '4.95' else '50.00' end as unit_price,
-        '0.00' as discount_amount, '0.00' as tax_amount, '0.00' as shipping_amount,
-        case when draw('extra', line_no) < 0.5 then 'postage' else 'gift_card' end as kind
-    ),
-    from order_line_texts
-    where draw('policy row', line_no) < getvariable('exclusions')
-),
-test_rows as (
-    -- and orders with which someone tried the shop
-    select * replace (
-        case when order_line_id = '' then ''
-            else 'TEST-' || lpad(line_no::varchar, 9, '0') || '-1'
-        end as order_line_id,
-        'TEST-' || lpad(line_no::varchar, 9, '0') as order_id,
-        '' as customer_id,
-        'test_order' as kind
-    ),
-    from order_line_texts
-    where draw('test row', line_no) < getvariable('exclusions') / 4
+            when row_rank = 3 then 'TEST-' || padded(line_no, 9)
+            when row_rank = 1 and what not in ('duplicate_row', 'conflicting_values')
+                then marketplace_prefix(marketplace_no) || '-X' || padded(line_no, 9)
+            else order_id_text(marketplace_no, order_no)
+        end as shown_order_id,
+        case when is_guest
+            then ['', '', '', '0', 'guest', 'GUEST'][1 + pick('guest text', order_no, 6)]
+            else customer_id_text(customer_no)
+        end as shown_customer_id,
+        cancelled_at < getvariable('data_end') as is_cancellation_known,
+    from ordered
 )
-select *, 0 as row_rank from true_rows
-union all
-select *, 1 as row_rank from extra_rows
-union all
-select *, 2 as row_rank from policy_rows
-union all
-select *, 3 as row_rank from test_rows;
+select
+    case
+        when marketplace_no = 2 and getvariable('return_shape') != 'line' then ''
+        else shown_order_id || '-' || case
+            when row_rank = 0 or what in ('duplicate_row', 'conflicting_values') then line_in_order
+            when is_policy then 90
+            else 1
+        end
+    end as order_line_id,
+    case when what = 'missing_order_id' then '' else shown_order_id end as order_id,
+    case what
+        when 'missing_date' then ''
+        when 'bad_date' then ['31/31/2025', 'yesterday', '2025-02-30 10:00:00', '45678', 'N/A'][
+            1 + pick('dirt text', line_no, 5)]
+        when 'future_date' then '2099-12-31 00:00:00'
+        when 'epoch_date' then '1970-01-01 00:00:00'
+        else ordered_at::varchar
+    end as ordered_at,
+    case
+        when row_rank = 3 then ''
+        when what = 'spaces_and_case' then lower(shown_customer_id) || ' '
+        else shown_customer_id
+    end as customer_id,
+    case what
+        when 'postage' then 'POSTAGE'
+        when 'gift_card' then 'GIFTCARD'
+        when 'missing_product_id' then ' '
+        when 'spaces_and_case' then ' ' || lower(product_id_text(product_no)) || '  '
+        else product_id_text(product_no)
+    end as product_id,
+    case when is_policy then '' else seller_id_text(seller_no) end as seller_id,
+    marketplace_name(marketplace_no) as marketplace,
+    case
+        when is_policy then ''
+        when what = 'spaces_and_case' then upper(category::varchar) || ' '
+        else category::varchar
+    end as category,
+    case
+        when is_policy then ''
+        when what = 'hostile_text' then hostile_text(line_no)
+        else brand::varchar
+    end as brand,
+    case when is_policy then '' else size::varchar end as size,
+    case when is_policy then '' else colour::varchar end as colour,
+    country::varchar as country,
+    case when what = 'unknown_currency'
+        then ['XXX', 'DOGE', 'EURO'][1 + pick('dirt text', line_no, 3)]
+        else currency::varchar
+    end as currency,
+    case
+        when is_policy then '1'
+        when what = 'conflicting_values' then (quantity + 1)::varchar
+        when what = 'zero_quantity' then '0'
+        when what = 'bad_quantity' then ['abc', 'N/A', '1,5', '', 'two', '1.5'][
+            1 + pick('dirt text', line_no, 6)]
+        else quantity::varchar
+    end as quantity,
+    case what
+        when 'postage' then '4.95'
+        when 'gift_card' then '50.00'
+        when 'bad_price' then [
+            replace(unit_price::varchar, '.', ','), '$9', 'abc', '', '1.299,00', 'NaN'
+        ][1 + pick('dirt text', line_no, 6)]
+        when 'negative_price' then '-' || unit_price
+        else unit_price::varchar
+    end as unit_price,
+    case
+        when is_policy then '0.00'
+        when what = 'bad_discount' then '12,50'
+        else discount_amount::varchar
+    end as discount_amount,
+    case when is_policy then '0.00'
+        else round(net_amount * tax_rate, 2)::decimal(12, 2)::varchar
+    end as tax_amount,
+    case when not is_policy and line_in_order = 1 and draw('paid shipping', order_no) < 0.45
+        then round(4.90 / eur_rate::double, 2)::decimal(12, 2)::varchar else '0.00'
+    end as shipping_amount,
+    payment_method::varchar as payment_method,
+    channel::varchar as channel,
+    customer_type::varchar as customer_type,
+    promised_at::varchar as promised_at,
+    case when delivered_at < getvariable('data_end') and not is_cancelled and not is_undelivered
+        then delivered_at::varchar else ''
+    end as delivered_at,
+    case when is_cancellation_known then cancelled_at::varchar else '' end as cancelled_at,
+    case
+        when is_cancellation_known then 'cancelled'
+        when is_undelivered and days_later(delivered_at, 6) < getvariable('data_end')
+            then 'undelivered'
+        else ''
+    end as return_status,
+    row_rank,
+    kind,
+from known;

@@ -8,7 +8,7 @@ with shaped as (
         case when getvariable('return_shape') = 'line' then 1 else marketplace_no end as shape,
         draw('return dirt', line_no * 2 + event_no) < getvariable('dirt') as is_dirty,
         ['duplicate_event', 'hostile_text'][1 + pick('return dirt kind', line_no, 2)] as dirt_kind,
-    from return_events
+    from named_returns
     where returned_at < getvariable('data_end')
 ),
 true_rows as (
@@ -29,14 +29,14 @@ true_rows as (
             when draw('no refund', line_no * 2 + event_no) < 0.06 then ''
             else refund_amount::varchar
         end as refund_amount,
-        currency,
+        currency::varchar as currency,
         case
             when is_dirty and dirt_kind = 'hostile_text' then hostile_text(line_no)
             when is_bracketed then 'wrong_size'
             when draw('reason', line_no) < 0.1 + 0.3 * greatest(0, seller_log_odds) then 'defective'
             when draw('reason', line_no) < 0.35 and is_late then 'arrived_late'
-            when draw('reason', line_no) < 0.45 and len(size) between 1 and 4 then 'too_small'
-            when draw('reason', line_no) < 0.65 and len(size) between 1 and 4 then 'too_large'
+            when draw('reason', line_no) < 0.45 and len(size::varchar) between 1 and 4 then 'too_small'
+            when draw('reason', line_no) < 0.65 and len(size::varchar) between 1 and 4 then 'too_large'
             when draw('reason', line_no) < 0.80 then 'changed_mind'
             when draw('reason', line_no) < 0.93 then 'not_as_described'
             else ''
@@ -99,7 +99,7 @@ invented as (
         case when kind = 'bad_refund' then '12,50'
             else round(net_amount / quantity, 2)::decimal(12, 2)::varchar
         end as refund_amount,
-        currency,
+        currency::varchar as currency,
         'changed_mind' as reason,
         'new' as condition,
         days_later(delivered_at, 9) as sort_at,

@@ -41,15 +41,14 @@ with named as (
     inner join country_wheel on country_wheel.slot = pick('country', number, 100)
 )
 select
-    case when kind = 'missing_id' then '' else 'C' || lpad((customer_no + 1)::varchar, 8, '0') end
-        as customer_id,
+    case when kind = 'missing_id' then '' else customer_id_text(customer_no) end as customer_id,
     case when kind = 'hostile_text' then hostile_text(customer_no)
         else first_name || ' ' || last_name
     end as name,
     case when kind = 'bad_email' then 'not an address'
         else lower(strip_accents(first_name)) || '.' || customer_no || '@example.com'
     end as email,
-    country,
+    country::varchar as country,
     case when kind = 'bad_date' then 'N/A' else created_on::varchar end as created_at,
     case when keenness(customer_no) > 0.93 then 'vip' else 'regular' end as customer_type,
     customer_no,
@@ -80,7 +79,7 @@ select
             || ['mode', 'haus', 'markt', 'laden', 'kontor'][1 + seller_no // 8 % 5]
             || ' ' || seller_no
     end as name,
-    country_wheel.country,
+    country_wheel.country::varchar as country,
     (getvariable('first_date') - 30 - pick('seller age', seller_no, 900)::int)::varchar
         as created_at,
     seller_no,

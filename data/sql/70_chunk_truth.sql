@@ -10,43 +10,14 @@ with back as (
     group by line_no
 )
 select
-    line_no,
-    person_no,
-    is_guest,
-    visible_log_odds,
+    line_outcomes.* exclude (
+        order_size, day, category_no, tax_rate, discount_amount, promised_at, cancelled_at, brand,
+        payment_method, channel, customer_type, seller_log_odds, product_log_odds, hidden_log_odds
+    ),
     not is_cancelled and not is_undelivered as is_shipped,
-    line_id,
-    case when marketplace_no = 2 and getvariable('return_shape') != 'line' then null
-        else line_id
-    end as order_line_id,
-    order_id,
-    customer_id,
-    customer_kind,
-    product_id,
-    seller_id,
-    marketplace,
-    category,
-    size,
-    colour,
-    country,
-    currency,
-    ordered_at,
-    case when not is_cancelled and not is_undelivered then delivered_at end as delivered_at,
-    quantity,
-    net_amount,
-    net_amount_eur,
-    discount_share,
-    is_bracketed,
-    is_late and not is_cancelled and not is_undelivered as is_late,
-    is_cancelled,
-    is_undelivered,
-    incident_log_odds,
-    p_true,
-    will_return,
-    returned_units,
     first_returned_at,
     last_returned_at,
-from named_lines
+from line_outcomes
 left join back using (line_no);
 
 create or replace temp view return_part as
@@ -54,15 +25,14 @@ select
     return_id,
     line_id,
     marketplace,
-    event_no,
-    units as quantity,
+    event_no::int as event_no,
+    units::int as quantity,
     refund_amount,
-    currency,
-    round(refund_amount * eur_rate::decimal(6, 3), 2)::decimal(12, 2) as refund_amount_eur,
+    currency::varchar as currency,
+    round(refund_amount * eur_rate, 2)::decimal(12, 2) as refund_amount_eur,
     returned_at,
     returned_at < getvariable('data_end') as is_in_data,
-from return_events
-order by line_no, event_no;
+from (select * from named_returns order by line_no, event_no);
 
 -- each injected row: where, what kind, and the key it carries in the file
 insert into dirt_rows
@@ -75,7 +45,7 @@ select
     end as key,
     row_rank = 0 as is_in_place,
 from order_lines_rows
-where kind is not null and not (row_rank = 0 and kind not in ('spaces_and_case', 'hostile_text'))
+where kind is not null
 union all
 select 'returns' as file, kind, return_id as key, row_rank = 0 as is_in_place from returns_rows
 where kind is not null and not (row_rank = 0 and kind = 'duplicate_event')

@@ -34,17 +34,20 @@ with evident as (
     )
     where not is_guest and (person_no // 32) % getvariable('buckets') = getvariable('bucket')
 )
-select
-    line_no,
-    coalesce(sum(careful) over past, 0)::bigint as careful,
-    coalesce(sum(choosy) over past, 0)::bigint as choosy,
-    coalesce(sum(serial) over past, 0)::bigint as serial,
-from evident
-window past as (
-    partition by person_no
-    order by second
-    range between unbounded preceding and 5184000 preceding
-);
+select * from (
+    select
+        line_no,
+        sum(careful) over past as careful,
+        sum(choosy) over past as choosy,
+        sum(serial) over past as serial,
+    from evident
+    window past as (
+        partition by person_no
+        order by second
+        range between unbounded preceding and 5184000 preceding
+    )
+)
+where careful is not null;
 
 create or replace table pasts (line_no bigint, careful bigint, choosy bigint, serial bigint);
 
@@ -56,8 +59,9 @@ with weighed as (
         0.500 as usual_weight,
         0.233 * exp(coalesce(choosy, 0) / 1e6) as choosy_weight,
         0.007 * exp(coalesce(serial, 0) / 1e6) as serial_weight,
-    from chunk_part
-    left join pasts using (line_no)
+    from pasts
+    right join chunk_part using (line_no)
+    order by line_no
 ),
 averaged as (
     select
@@ -68,21 +72,42 @@ averaged as (
             + choosy_weight * checkout_chance(visible_log_odds + 0.5)
             + serial_weight * checkout_chance(visible_log_odds + 2.0)
         ) / (careful_weight + usual_weight + choosy_weight + serial_weight) as chance,
+        order_id_text(marketplace_no, order_no) as order_id,
+        order_id || '-' || line_in_order as line_id,
     from weighed
 )
 select
-    * exclude (
-        line_no, person_no, is_guest, is_shipped, visible_log_odds,
-        careful_weight, usual_weight, choosy_weight, serial_weight, chance, p_true, will_return,
-        returned_units, first_returned_at, last_returned_at
-    ),
+    line_id,
+    case when marketplace_no != 2 or getvariable('return_shape') = 'line' then line_id
+    end as order_line_id,
+    order_id,
+    customer_id_text(customer_no) as customer_id,
+    customer_kind,
+    product_id_text(product_no) as product_id,
+    seller_id_text(seller_no) as seller_id,
+    marketplace_name(marketplace_no) as marketplace,
+    category,
+    size,
+    colour,
+    country,
+    currency,
+    ordered_at,
+    case when is_shipped then delivered_at end as delivered_at,
+    quantity::int as quantity,
+    net_amount,
+    net_amount_eur,
+    discount_share,
+    is_bracketed,
+    is_late and is_shipped as is_late,
+    is_cancelled,
+    is_undelivered,
+    incident_log_odds,
     p_true,
     case when getvariable('noise_labels') or getvariable('no_returns') then p_true
         else round(chance, 9)
     end as p_checkout,
     will_return,
-    returned_units,
+    returned_units::int as returned_units,
     first_returned_at,
     last_returned_at,
-from averaged
-order by line_no;
+from averaged;

@@ -120,7 +120,7 @@ select
 from (
     select * from dirt_rows
     union all
-    select 'customers' as file, kind, 'C' || lpad((customer_no + 1)::varchar, 8, '0') as key, true
+    select 'customers' as file, kind, customer_id_text(customer_no) as key, true
     from customer_dirt
     union all
     select 'products' as file, kind, product_id as key, true from products_rows
