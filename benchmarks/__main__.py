@@ -79,6 +79,7 @@ def world(lines: int, dirt: float) -> Path:
         folder.mkdir(parents=True)
         say(f"Generating {lines:,} lines")
         options = ["--out", str(folder), "--lines", str(lines), "--dirt", str(dirt)]
+        options += ["--truth", "summary"]
         cost = measure([sys.executable, "-m", "data.generate", *options], say_line())
         say(f"Generated in {cost.wall:.1f} s ({cost.cpu:.1f} s CPU, {gigabytes(cost.peak)})")
         shutil.rmtree(folder / "truth")
