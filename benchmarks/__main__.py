@@ -162,10 +162,10 @@ def benchmark(source: str, raw: Path) -> dict[str, Any]:
             "lines": lines,
             "input_bytes": sum(file.stat().st_size for file in (raw / source).iterdir()),
             "warehouse_bytes": warehouse.stat().st_size,
-            "build": vars_of(build),
+            "build": figures(build),
             "phases": {name: round(value, 2) for name, value in phases.seconds(build.wall).items()},
             "slowest_nodes": {name: round(seconds, 2) for name, seconds in nodes},
-            "plain": vars_of(plain),
+            "plain": figures(plain),
             "ratio": round(build.wall / plain.wall, 1),
             # how far apart the two are: gross revenue, orders, units, returned units by event date
             "largest_difference": max(
@@ -174,7 +174,7 @@ def benchmark(source: str, raw: Path) -> dict[str, Any]:
         }
 
 
-def vars_of(cost: Cost) -> dict[str, float]:
+def figures(cost: Cost) -> dict[str, float]:
     """A cost as it is kept in the results."""
     return {"wall": round(cost.wall, 2), "cpu": round(cost.cpu, 2), "peak": cost.peak}
 
