@@ -23,7 +23,7 @@ def files(folder: Path, table: str) -> str:
         raise FileNotFoundError(f"{folder} has no {table}*.csv or {table}*.parquet")
     if found[0].endswith(".parquet"):
         return f"read_parquet({found})"
-    return f"read_csv({found}, all_varchar = true)"
+    return f"read_csv({found}, all_varchar = true, ignore_errors = true)"
 
 
 def main(source: str, raw: str, database: str) -> None:

@@ -1,4 +1,4 @@
--- Order lines and returns of the canonical format, in euro. Clean input is taken for granted.
+-- Order lines and returns of the canonical format, in euro. What cannot be read is left out.
 
 create temp table sold_lines as
 with typed as (
@@ -9,10 +9,10 @@ with typed as (
         product_id,
         category,
         country,
-        cast(ordered_at as timestamp) as ordered_at,
-        cast(quantity as integer) as quantity,
-        cast(quantity as integer) * cast(unit_price as decimal(12, 2))
-        - cast(discount_amount as decimal(12, 2)) as amount,
+        try_cast(ordered_at as timestamp) as ordered_at,
+        try_cast(quantity as integer) as quantity,
+        try_cast(quantity as integer) * try_cast(unit_price as decimal(12, 2))
+        - try_cast(discount_amount as decimal(12, 2)) as amount,
         currency,
         return_status,
     from order_lines_file
@@ -32,7 +32,10 @@ left join fx_rates
     on typed.currency = fx_rates.currency
     and fx_rates.reporting_currency = 'EUR'
     and date_trunc('month', typed.ordered_at) = fx_rates.month
-where product_id not in ('POSTAGE', 'GIFTCARD')
+where ordered_at is not null
+    and quantity > 0
+    and amount >= 0
+    and product_id not in ('POSTAGE', 'GIFTCARD')
     and order_id not like 'TEST-%'
     and (return_status is null or return_status not in ('cancelled', 'undelivered'));
 
@@ -42,9 +45,9 @@ create temp table booked_returns as
 with typed as (
     select
         * replace (
-            cast(quantity as integer) as quantity,
-            cast(returned_at as timestamp) as returned_at,
-            cast(refund_amount as decimal(12, 2)) as refund_amount
+            try_cast(quantity as integer) as quantity,
+            try_cast(returned_at as timestamp) as returned_at,
+            try_cast(refund_amount as decimal(12, 2)) as refund_amount
         ),
     from returns_file
     where product_id is distinct from 'POSTAGE'
