@@ -52,5 +52,5 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> support.Build:
     """The small shop of support.SHOP, whose every row is valid."""
     build = support.Build(tmp_path_factory.mktemp("shop"), sources=("shop",))
     support.write_shop(build.raw / "shop")
-    support.build(build)
+    support.build(build, *support.WITHOUT_UNIT_TESTS)
     return build

@@ -19,6 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 ONLINE_RETAIL_FILE = SHARED / "data" / "online_retail_ii_2009_2010.parquet"
 
+# dbt arguments of a build of other data: unit tests bring their own and ran with the demo
+WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
+
 # what mart_hashes leaves out
 OPERATIONS_MARTS = ("load_files", "run_results")
 ROW_ADDRESS = ("file", "row_number")

@@ -206,7 +206,7 @@ def soiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Build, dict[tuple,
             build.raw / "shop" / f"{name}.csv",
             [[header[position] for position in order], *(row for row, _ in entries)],
         )
-    support.build(build)
+    support.build(build, *support.WITHOUT_UNIT_TESTS)
     return build, expected
 
 
@@ -411,7 +411,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Build:
     for source, files in WORLDS.items():
         for name, text in files.items():
             support.write_table(build.raw / source / f"{name}.csv", support.table(text))
-    support.build(build)
+    support.build(build, *support.WITHOUT_UNIT_TESTS)
     return build
 
 

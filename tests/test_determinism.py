@@ -63,7 +63,7 @@ def test_the_demo_shuffled_and_split_on_one_thread(
             assert len(half) > len(rest) / 3
             name = f"order_lines_{number}.csv"
             (folder / name).write_text("".join([header, *half]), encoding="utf-8")
-    support.build(other, *one_thread)
+    support.build(other, *support.WITHOUT_UNIT_TESTS, *one_thread)
     support.assert_same_marts(other, demo)
 
 
@@ -80,7 +80,7 @@ def test_the_real_file_shuffled_on_one_thread(
         f"'{support.ONLINE_RETAIL_FILE}', file_row_number = true) "
         f"order by md5('shuffled ' || file_row_number)) to '{target}'"
     )
-    support.build(other, *one_thread)
+    support.build(other, *support.WITHOUT_UNIT_TESTS, *one_thread)
     support.assert_same_marts(other, online_retail)
     reconciliation = "from marts.row_reconciliation order by all"
     assert support.query(other, reconciliation) == support.query(online_retail, reconciliation)
@@ -92,5 +92,5 @@ def test_what_was_built_before_and_the_environment_do_not_matter(
     other = Build(tmp_path)
     shutil.copy(online_retail.warehouse, other.warehouse)
     shutil.copytree(demo.raw, other.raw)
-    support.build(other, env=STRANGE_ENVIRONMENT)
+    support.build(other, *support.WITHOUT_UNIT_TESTS, env=STRANGE_ENVIRONMENT)
     support.assert_same_marts(other, demo)

@@ -151,7 +151,7 @@ def one_file(tmp_path_factory: pytest.TempPathFactory) -> Build:
     folder = build.raw / "online_retail"
     folder.mkdir(parents=True)
     second_edition(folder / "all", invoices(DAYS))
-    support.build(build)
+    support.build(build, *support.WITHOUT_UNIT_TESTS)
     return build
 
 
@@ -198,7 +198,7 @@ def test_overlapping_files_in_every_published_form_count_once(
         variant(folder / f"{number} {variant.__name__}", chosen)
         shared += len(chosen)
     shared -= len(rows)
-    support.build(several)
+    support.build(several, *support.WITHOUT_UNIT_TESTS)
     support.assert_same_marts(several, one_file, leave_out=["row_reconciliation"])
     assert support.query(
         several, "select count(*), count(distinct encoding), sum(rows_read) from marts.load_files"
@@ -218,7 +218,7 @@ def test_sources_built_together_are_the_same_as_each_alone(
     shutil.copy(one_file.warehouse, both.warehouse)
     for alone in (one_file, shop):
         shutil.copytree(alone.raw, both.raw, dirs_exist_ok=True)
-    support.build(both)
+    support.build(both, *support.WITHOUT_UNIT_TESTS)
     support.assert_same_marts(both, shop, source="shop")
     support.assert_same_marts(both, one_file, source="online_retail")
     for mart in ("order_lines", "customer_rfm", "cohort_retention", "kpis_monthly", "coverage"):
