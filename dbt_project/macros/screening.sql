@@ -78,17 +78,24 @@
 
     occurrence     1, 2, … for rows without an id that repeat inside one file: genuine repeats
     is_repeat      the same row was delivered again; another one is kept
-    is_conflict    the same id was delivered with other values; the latest delivery is kept
+    is_conflict    the same thing was delivered with other values; the latest delivery is kept
 
-  Rows with an id: the last file in name order wins, then the greatest content.
-  Rows without: the n-th repeat in one file is the n-th repeat in another, so overlapping files
-  count once and a line that really stands twice in an invoice counts twice.
-  Only rows that are good by themselves take part: a bad one must not displace a good one.
+  The last file in name order wins, then the greatest values. Rows without an id are numbered in
+  each file: the n-th repeat in one file is the n-th repeat in another, so overlapping files count
+  once and a line that really stands twice in an invoice counts twice. Only rows that are good by
+  themselves and in time take part: a bad one must not displace a good one. `columns` are all that
+  a row says; `moment` is the column that dates it.
 -#}
-{% macro repeated_rows(screened, accepted, content_columns) -%}
-with accepted as (
+{% macro repeated_rows(screened, accepted, moment, columns) -%}
+with screened as (
 
     select * from {{ screened }} where disposition = '{{ accepted }}'
+
+),
+
+sources as (
+
+    select * from {{ ref('int_sources') }}
 
 ),
 
@@ -97,7 +104,7 @@ repeated_keys as (
     select
         source,
         row_key
-    from accepted
+    from screened
     group by source, row_key
     having count(*) > 1
 
@@ -105,20 +112,30 @@ repeated_keys as (
 
 repeated as (
 
-    select accepted.*
-    from accepted
+    select screened.*
+    from screened
     inner join repeated_keys
         on
-            accepted.source = repeated_keys.source
-            and accepted.row_key = repeated_keys.row_key
+            screened.source = repeated_keys.source
+            and screened.row_key = repeated_keys.row_key
+    left join sources
+        on screened.source = sources.source
+    where
+        screened.{{ moment }} is null
+        or cast(screened.{{ moment }} as date)
+        between sources.first_event_date and sources.last_event_date
 
 ),
 
 described as (
 
     select
-        *,
-        {{ content_of(content_columns) }} as content
+        source,
+        file,
+        row_number,
+        has_id,
+        row_key,
+        {{ content_of(columns) }} as content
     from repeated
 
 ),
@@ -142,12 +159,10 @@ ranked as (
     select
         *,
         row_number() over (
-            partition by source, row_key, occurrence
-            order by case when has_id then null else file end, file desc, content desc, row_number
+            partition by source, row_key, occurrence order by file desc, content desc, row_number
         ) as delivery_rank,
         first_value(content) over (
-            partition by source, row_key, occurrence
-            order by case when has_id then null else file end, file desc, content desc, row_number
+            partition by source, row_key, occurrence order by file desc, content desc, row_number
         ) as kept_content
     from numbered
 
@@ -266,15 +281,65 @@ select * from final
     end
 {%- endmacro %}
 
-{#- What makes two order lines, or two returns, of one document the same. -#}
+{#- What tells the lines, or the returns, of one document apart where they have no id. -#}
 {% macro order_line_content() -%}
     {{ return([
-        'ordered_at', 'quantity', 'unit_price', 'discount_amount', 'customer_id', 'seller_id',
-        'size', 'colour',
+        'order_id', 'product_id', 'ordered_at', 'quantity', 'unit_price', 'discount_amount',
+        'customer_id', 'seller_id', 'size', 'colour',
     ]) }}
 {%- endmacro %}
 {% macro return_content() -%}
     {{ return([
-        'returned_at', 'quantity', 'refund_amount', 'customer_id', 'reason', 'condition',
+        'order_line_id', 'order_id', 'product_id', 'customer_id', 'returned_at', 'quantity',
+        'refund_amount', 'reason', 'condition',
     ]) }}
+{%- endmacro %}
+
+{#- The columns that screened lines and returns carry through unchanged. -#}
+{% macro order_line_columns() -%}
+    {{ return([
+        'order_id', 'customer_id', 'product_id', 'seller_id', 'marketplace', 'category', 'brand',
+        'size', 'colour', 'country', 'channel', 'payment_method', 'customer_type', 'return_status',
+        'ordered_at', 'promised_at', 'delivered_at', 'cancelled_at', 'quantity',
+        'original_currency', 'fx_rate', 'unit_price', 'discount_amount', 'tax_amount',
+        'shipping_amount', 'ordered_amount',
+    ]) }}
+{%- endmacro %}
+{% macro return_columns() -%}
+    {{ return([
+        'order_line_id', 'order_id', 'product_id', 'customer_id', 'country', 'reason', 'condition',
+        'returned_at', 'quantity', 'currency', 'fx_rate', 'refund_amount', 'original_amount',
+    ]) }}
+{%- endmacro %}
+
+{#- True for a date outside the history of its source. -#}
+{% macro outside_history(moment) -%}
+    coalesce(
+        cast({{ moment }} as date) < sources.first_event_date
+        or cast({{ moment }} as date) > sources.last_event_date,
+        false
+    )
+{%- endmacro %}
+
+{#- Three columns: where a screened row goes once repeats and the calendar are known, and why. -#}
+{% macro final_disposition(accepted, moment) -%}
+    case
+        when disposition <> '{{ accepted }}' then disposition
+        when is_implausible then 'rejected'
+        when is_later then 'excluded'
+        when is_repeat then 'excluded'
+        when is_conflict then 'rejected'
+        else disposition
+    end as disposition,
+        case
+            when disposition <> '{{ accepted }}' then excluded_by
+            when is_implausible then null
+            when is_later then 'after_as_of_date'
+            when is_repeat then 'duplicate_delivery'
+        end as excluded_by,
+        case
+            when disposition <> '{{ accepted }}' then reject_reasons
+            when is_implausible then '{{ moment }}_implausible'
+            when is_conflict and not is_later then 'superseded_by_later_delivery'
+        end as reject_reasons
 {%- endmacro %}

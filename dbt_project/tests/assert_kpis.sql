@@ -52,23 +52,50 @@ sums as (
 
 ),
 
+marts as (
+
+    select 'kpis_daily' as mart
+    union all
+    select 'kpis_monthly' as mart
+    union all
+    select 'kpis_by_country' as mart
+
+),
+
+ledger as (
+
+    select
+        coalesce(line_sums.source, return_sums.source) as source,
+        coalesce(line_sums.order_lines, 0) as order_lines,
+        coalesce(line_sums.gross_revenue, 0) as gross_revenue,
+        coalesce(line_sums.net_revenue, 0) as net_revenue,
+        coalesce(return_sums.returned_units, 0) as returned_units,
+        coalesce(return_sums.refund_amount, 0) as refund_amount
+    from line_sums
+    full outer join return_sums
+        on line_sums.source = return_sums.source
+
+),
+
 unequal_to_ledger as (
 
     select
         'the KPIs add up to the ledger' as claim,
-        sums.source,
-        sums.mart as example
-    from sums
-    left join line_sums
-        on sums.source = line_sums.source
-    left join return_sums
-        on sums.source = return_sums.source
+        ledger.source,
+        marts.mart as example
+    from ledger
+    cross join marts
+    left join sums
+        on
+            ledger.source = sums.source
+            and marts.mart = sums.mart
     where
-        sums.order_lines <> coalesce(line_sums.order_lines, 0)
-        or sums.gross_revenue <> coalesce(line_sums.gross_revenue, 0)
-        or sums.net_revenue <> coalesce(line_sums.net_revenue, 0)
-        or sums.returned_units_by_event_date <> coalesce(return_sums.returned_units, 0)
-        or sums.refund_amount_by_event_date <> coalesce(return_sums.refund_amount, 0)
+        sums.source is null
+        or sums.order_lines <> ledger.order_lines
+        or sums.gross_revenue <> ledger.gross_revenue
+        or sums.net_revenue <> ledger.net_revenue
+        or sums.returned_units_by_event_date <> ledger.returned_units
+        or sums.refund_amount_by_event_date <> ledger.refund_amount
 
 ),
 

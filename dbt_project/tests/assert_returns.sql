@@ -40,18 +40,34 @@ screened as (
 
 ),
 
+turned_away as (
+
+    select
+        source,
+        return_id
+    from {{ ref('int_returns_matched') }}
+    where disposition <> 'return'
+
+),
+
 lost_units as (
 
     select
         'the units of a return add up to what came back' as claim,
         screened.source,
         screened.return_id as example
-    from allocated
-    inner join screened
+    from screened
+    left join turned_away
         on
-            allocated.source = screened.source
-            and allocated.return_id = screened.return_id
-    where allocated.quantity <> screened.quantity
+            screened.source = turned_away.source
+            and screened.return_id = turned_away.return_id
+    left join allocated
+        on
+            screened.source = allocated.source
+            and screened.return_id = allocated.return_id
+    where
+        turned_away.return_id is null
+        and screened.quantity <> coalesce(allocated.quantity, 0)
 
 ),
 

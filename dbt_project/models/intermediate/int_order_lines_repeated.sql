@@ -1,1 +1,6 @@
-{{ repeated_rows(ref('int_order_lines_screened'), 'order_line', order_line_content()) }}
+{{ repeated_rows(
+    ref('int_order_lines_screened'),
+    accepted='order_line',
+    moment='ordered_at',
+    columns=order_line_columns() + ['original_amount'],
+) }}

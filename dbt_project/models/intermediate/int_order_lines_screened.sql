@@ -6,7 +6,7 @@ with order_lines as (
 
 sources as (
 
-    select * from {{ ref('int_sources') }}
+    select * from {{ ref('int_source_currencies') }}
 
 ),
 
@@ -34,9 +34,24 @@ guest_ids as (
 
 ),
 
-fx_rates as (
+policy_rates as (
 
     select * from {{ ref('policy_fx_rates') }}
+
+),
+
+fx_rates as (
+
+    select
+        sources.source,
+        policy_rates.currency,
+        policy_rates.month,
+        policy_rates.rate
+    from sources
+    inner join policy_rates
+        on
+            sources.reporting_currency = policy_rates.reporting_currency
+            and policy_rates.source in (sources.source, '*')
 
 ),
 
@@ -52,8 +67,6 @@ joined as (
     select
         order_lines.*,
         sources.reporting_currency,
-        sources.as_of_date,
-        sources.has_returns,
         products.category as product_category,
         products.brand as product_brand,
         case when guest_ids.guest_id is null then order_lines.customer_id end as known_customer_id,
@@ -66,19 +79,8 @@ joined as (
         coalesce(
             excluded_products.excluded_by,
             excluded_orders.excluded_by,
-            excluded_row_kinds.excluded_by,
-            case
-                when
-                    cast(order_lines.ordered_at as date) > sources.as_of_date
-                    and cast(order_lines.ordered_at as date) <= sources.last_event_date
-                    then 'after_as_of_date'
-            end
-        ) as excluded_by,
-        coalesce(
-            cast(order_lines.ordered_at as date) < sources.first_event_date
-            or cast(order_lines.ordered_at as date) > sources.last_event_date,
-            false
-        ) as is_implausible
+            excluded_row_kinds.excluded_by
+        ) as excluded_by
     from order_lines
     left join sources
         on order_lines.source = sources.source
@@ -98,8 +100,8 @@ joined as (
         on lower(order_lines.customer_id) = guest_ids.guest_id
     left join fx_rates
         on
-            order_lines.currency = fx_rates.currency
-            and sources.reporting_currency = fx_rates.reporting_currency
+            order_lines.source = fx_rates.source
+            and order_lines.currency = fx_rates.currency
             and {{ month_start('order_lines.ordered_at') }} = fx_rates.month
     left join products
         on
@@ -108,23 +110,24 @@ joined as (
 
 ),
 
+converted as (
+
+    select
+        *,
+        {{ converted('amount', 'fx_rate') }} as converted_amount
+    from joined
+
+),
+
 judged as (
 
     select
         *,
         {{ reasons({
-            'ordered_at_implausible': 'is_implausible',
-            'no_fx_rate_for_currency_and_month':
-                'fx_rate is null and ordered_at is not null and not is_implausible',
-        }, also='reject_reasons') }} as all_reject_reasons,
-        case
-            when
-                return_status = 'cancelled' or cast(cancelled_at as date) <= as_of_date
-                then 'cancelled'
-            when return_status = 'undelivered' then 'undelivered'
-            else 'sold'
-        end as sale_status
-    from joined
+            'no_fx_rate_for_currency_and_month': 'fx_rate is null and ordered_at is not null',
+            'amount_too_large': 'fx_rate is not null and converted_amount is null',
+        }, also='reject_reasons') }} as all_reject_reasons
+    from converted
 
 ),
 
@@ -158,28 +161,20 @@ final as (
         payment_method,
         customer_type,
         return_status,
-        sale_status,
         ordered_at,
         promised_at,
-        case when cast(delivered_at as date) <= as_of_date then delivered_at end as delivered_at,
-        case when cast(cancelled_at as date) <= as_of_date then cancelled_at end as cancelled_at,
-        quantity as ordered_quantity,
-        case when sale_status = 'sold' then quantity else 0 end as quantity,
+        delivered_at,
+        cancelled_at,
+        quantity,
         coalesce(currency, reporting_currency) as original_currency,
         reporting_currency as currency,
         fx_rate,
         amount as original_amount,
-        cast(round(unit_price * fx_rate, 4) as decimal(18, 4)) as unit_price,
-        cast(round(discount_amount * fx_rate, 4) as decimal(18, 4)) as discount_amount,
-        cast(round(tax_amount * fx_rate, 4) as decimal(18, 4)) as tax_amount,
-        cast(round(shipping_amount * fx_rate, 4) as decimal(18, 4)) as shipping_amount,
-        cast(round(amount * fx_rate, 4) as decimal(18, 4)) as ordered_amount,
-        cast(
-            case when sale_status = 'sold' then round(amount * fx_rate, 4) else 0 end
-            as decimal(18, 4)
-        ) as net_amount,
-        has_returns,
-        as_of_date
+        converted_amount as ordered_amount,
+        {{ converted('unit_price', 'fx_rate') }} as unit_price,
+        {{ converted('discount_amount', 'fx_rate') }} as discount_amount,
+        {{ converted('tax_amount', 'fx_rate') }} as tax_amount,
+        {{ converted('shipping_amount', 'fx_rate') }} as shipping_amount
     from judged
 
 )

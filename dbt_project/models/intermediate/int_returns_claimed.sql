@@ -76,6 +76,7 @@ claimed_lines as (
         order_lines.sale_status,
         order_lines.quantity as sold_quantity,
         order_lines.net_amount,
+        order_lines.original_currency as line_currency,
         order_lines.fx_rate as line_fx_rate
     from order_lines
     inner join claims
@@ -97,8 +98,8 @@ final as (
         claims.match_method,
         {%- for column in [
             'line_order_id', 'line_customer_id', 'line_product_id', 'line_seller_id',
-            'line_marketplace', 'line_category', 'line_country', 'line_fx_rate', 'ordered_at',
-            'sold_quantity', 'net_amount',
+            'line_marketplace', 'line_category', 'line_country', 'line_currency', 'line_fx_rate',
+            'ordered_at', 'sold_quantity', 'net_amount',
         ] %}
         claimed_lines.{{ column }},
         {%- endfor %}

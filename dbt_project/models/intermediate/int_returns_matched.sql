@@ -26,6 +26,7 @@ queued as (
         ordered_at,
         claimed_quantity,
         sold_quantity,
+        net_amount,
         excluded_by,
         reject_reasons,
         case
@@ -51,6 +52,9 @@ granted as (
         match_method,
         claimed_at,
         ordered_at,
+        claimed_quantity,
+        sold_quantity,
+        net_amount,
         excluded_by,
         case
             when
@@ -80,7 +84,9 @@ turned_away as (
         cast(null as string) as match_method,
         return_quantity as quantity,
         claimed_at,
-        cast(null as timestamp) as ordered_at
+        cast(null as timestamp) as ordered_at,
+        cast(null as decimal(38, 4)) as weight,
+        false as came_too_late
     from granted
     where excluded_by is not null or reject_reasons is not null
 
@@ -104,7 +110,13 @@ matched as (
         match_method,
         granted_quantity as quantity,
         claimed_at,
-        ordered_at
+        ordered_at,
+        -- units of one product share a refund evenly, those of a whole order by what they sold for
+        case
+            when match_method = 'order'
+                then cast(round(net_amount * granted_quantity / sold_quantity, 4) as decimal(38, 4))
+        end as weight,
+        false as came_too_late
     from good
     where granted_quantity > 0
 
@@ -122,7 +134,9 @@ unmatched as (
         'unmatched' as match_method,
         max(return_quantity) - sum(granted_quantity) as quantity,
         max(claimed_at) as claimed_at,
-        cast(null as timestamp) as ordered_at
+        cast(null as timestamp) as ordered_at,
+        cast(null as decimal(38, 4)) as weight,
+        max(case when granted_quantity < claimed_quantity then 1 else 0 end) = 1 as came_too_late
     from good
     group by source, return_id
     having max(return_quantity) > sum(granted_quantity)
@@ -139,6 +153,18 @@ allocations as (
 
 ),
 
+weighed as (
+
+    select
+        *,
+        case
+            when sum(weight) over (partition by source, return_id) > 0 then coalesce(weight, 0)
+            else quantity
+        end as share
+    from allocations
+
+),
+
 -- the parts of one return in a fixed order: latest sale first, what no sale covers last
 spread as (
 
@@ -151,20 +177,20 @@ spread as (
                 ordered_at desc,
                 order_line_id
         ) as allocation_number,
-        sum(quantity) over (
+        sum(share) over (partition by source, return_id) as all_shares,
+        sum(share) over (
             partition by source, return_id
             order by
                 case when match_method = 'unmatched' then 1 else 0 end,
                 ordered_at desc,
                 order_line_id
             rows between unbounded preceding and current row
-        ) as quantity_so_far
-    from allocations
+        ) as shares_so_far
+    from weighed
 
 ),
 
--- the refund follows the units; rounding goes where the running total puts it, so parts add up.
--- In the reporting currency at the rate of the sale, so that a full refund leaves nothing kept.
+-- rounding goes where the running total puts it, so that the parts add up to the refund
 valued as (
 
     select
@@ -181,12 +207,14 @@ valued as (
         returns.returned_at,
         returns.is_from_status,
         returns.fx_rate as return_fx_rate,
+        returns.currency as return_currency,
         cast(
-            round(returns.refund_amount * spread.quantity_so_far / returns.quantity, 4)
+            case
+                when spread.shares_so_far = spread.all_shares then returns.refund_amount
+                else round(returns.refund_amount * spread.shares_so_far / spread.all_shares, 4)
+            end
             - round(
-                returns.refund_amount
-                * (spread.quantity_so_far - spread.quantity)
-                / returns.quantity,
+                returns.refund_amount * (spread.shares_so_far - spread.share) / spread.all_shares,
                 4
             ) as decimal(18, 4)
         ) as original_refund_amount
@@ -198,7 +226,9 @@ valued as (
 
 ),
 
-converted as (
+-- a refund in the currency of the sale takes the rate of the sale, so that a full refund leaves
+-- nothing kept; any other takes the rate of its own month
+rated as (
 
     select
         valued.*,
@@ -210,25 +240,46 @@ converted as (
         claims.line_category,
         claims.line_country,
         claims.net_amount,
-        cast(
-            case
-                when valued.original_refund_amount is not null
-                    then round(
-                        valued.original_refund_amount
-                        * coalesce(claims.line_fx_rate, valued.return_fx_rate, 0),
-                        4
-                    )
-                when valued.order_line_id is not null
-                    then round(claims.net_amount * valued.quantity / claims.sold_quantity, 4)
-                else 0
-            end as decimal(18, 4)
-        ) as paid_back_amount
+        claims.sold_quantity,
+        case
+            when
+                claims.order_line_id is not null
+                and coalesce(valued.return_currency, claims.line_currency) = claims.line_currency
+                then claims.line_fx_rate
+            else valued.return_fx_rate
+        end as refund_fx_rate,
+        sum(valued.quantity) over (
+            partition by valued.source, valued.order_line_id
+            order by valued.claimed_at, valued.return_id
+            rows between unbounded preceding and current row
+        ) as line_quantity_so_far
     from valued
     left join claims
         on
             valued.source = claims.source
             and valued.return_id = claims.return_id
             and valued.order_line_id = claims.order_line_id
+
+),
+
+-- a refund that nobody stated is what was paid for the units
+converted as (
+
+    select
+        *,
+        original_refund_amount is not null and refund_fx_rate is not null as is_given,
+        cast(
+            case
+                when original_refund_amount is not null
+                    then coalesce({{ converted('original_refund_amount', 'refund_fx_rate') }}, 0)
+                when order_line_id is not null
+                    then
+                    round(net_amount * line_quantity_so_far / sold_quantity, 4)
+                    - round(net_amount * (line_quantity_so_far - quantity) / sold_quantity, 4)
+                else 0
+            end as decimal(18, 4)
+        ) as paid_back_amount
+    from rated
 
 ),
 
@@ -284,6 +335,7 @@ final as (
         match_method,
         case
             when match_method <> 'unmatched' then null
+            when came_too_late then 'sale_already_returned'
             when named_line_id is not null then 'order_line_not_found'
             when named_order_id is null and named_customer_id is null then 'names_only_a_product'
             else 'no_earlier_sale_with_units_left'
@@ -305,9 +357,12 @@ final as (
         returned_at,
         cast(quantity as bigint) as quantity,
         cast(refund_amount as decimal(18, 4)) as refund_amount,
-        cast(paid_back_amount - refund_amount as decimal(18, 4)) as excess_refund_amount,
+        -- only money that somebody says was paid can be too much
+        cast(
+            case when is_given then paid_back_amount - refund_amount else 0 end as decimal(18, 4)
+        ) as excess_refund_amount,
         case
-            when original_refund_amount is not null then 'given'
+            when is_given then 'given'
             when order_line_id is not null then 'sale_price'
             else 'unknown'
         end as refund_basis,

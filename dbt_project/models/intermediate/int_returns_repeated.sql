@@ -1,1 +1,6 @@
-{{ repeated_rows(ref('int_returns_screened'), 'return', return_content()) }}
+{{ repeated_rows(
+    ref('int_returns_screened'),
+    accepted='return',
+    moment='returned_at',
+    columns=return_columns(),
+) }}

@@ -23,42 +23,47 @@ order_lines as (
 
 ),
 
-events as (
+sources as (
+
+    select * from {{ ref('int_sources') }}
+
+),
+
+joined as (
 
     select
-        screened.source,
-        screened.file,
-        screened.row_number,
-        case
-            when repeated_rows.is_repeat then 'excluded'
-            when repeated_rows.is_conflict then 'rejected'
-            else screened.disposition
-        end as disposition,
-        case
-            when repeated_rows.is_repeat then 'duplicate_delivery' else screened.excluded_by
-        end as excluded_by,
-        case
-            when repeated_rows.is_conflict then 'superseded_by_later_delivery'
-            else screened.reject_reasons
-        end as reject_reasons,
-        case
-            when screened.has_id then screened.row_key
-            else screened.row_key || '-' || cast(coalesce(repeated_rows.occurrence, 1) as string)
-        end as return_id,
-        {%- for column in [
-            'order_line_id', 'order_id', 'product_id', 'customer_id', 'country', 'reason',
-            'condition', 'returned_at', 'quantity', 'currency', 'fx_rate', 'refund_amount',
-            'original_amount',
-        ] %}
-        screened.{{ column }},
-        {%- endfor %}
-        false as is_from_status
+        screened.*,
+        coalesce(repeated_rows.occurrence, 1) as occurrence,
+        coalesce(repeated_rows.is_repeat, false) as is_repeat,
+        coalesce(repeated_rows.is_conflict, false) as is_conflict,
+        {{ outside_history('screened.returned_at') }} as is_implausible,
+        coalesce(cast(screened.returned_at as date) > sources.as_of_date, false) as is_later
     from screened
     left join repeated_rows
         on
             screened.source = repeated_rows.source
             and screened.file = repeated_rows.file
             and screened.row_number = repeated_rows.row_number
+    left join sources
+        on screened.source = sources.source
+
+),
+
+events as (
+
+    select
+        source,
+        file,
+        row_number,
+        {{ final_disposition('return', 'returned_at') }},
+        case
+            when has_id then row_key else row_key || '-' || cast(occurrence as string)
+        end as return_id,
+        {%- for column in return_columns() %}
+        {{ column }},
+        {%- endfor %}
+        false as is_from_status
+    from joined
 
 ),
 

@@ -6,7 +6,7 @@ with returns as (
 
 sources as (
 
-    select * from {{ ref('int_sources') }}
+    select * from {{ ref('int_source_currencies') }}
 
 ),
 
@@ -22,9 +22,24 @@ guest_ids as (
 
 ),
 
-fx_rates as (
+policy_rates as (
 
     select * from {{ ref('policy_fx_rates') }}
+
+),
+
+fx_rates as (
+
+    select
+        sources.source,
+        policy_rates.currency,
+        policy_rates.month,
+        policy_rates.rate
+    from sources
+    inner join policy_rates
+        on
+            sources.reporting_currency = policy_rates.reporting_currency
+            and policy_rates.source in (sources.source, '*')
 
 ),
 
@@ -33,7 +48,6 @@ joined as (
     select
         returns.*,
         sources.reporting_currency,
-        sources.as_of_date,
         case when guest_ids.guest_id is null then returns.customer_id end as known_customer_id,
         case
             when coalesce(returns.currency, sources.reporting_currency)
@@ -41,21 +55,7 @@ joined as (
                 then cast(1 as decimal(18, 6))
             else fx_rates.rate
         end as fx_rate,
-        coalesce(
-            excluded_products.excluded_by,
-            excluded_orders.excluded_by,
-            case
-                when
-                    cast(returns.returned_at as date) > sources.as_of_date
-                    and cast(returns.returned_at as date) <= sources.last_event_date
-                    then 'after_as_of_date'
-            end
-        ) as excluded_by,
-        coalesce(
-            cast(returns.returned_at as date) < sources.first_event_date
-            or cast(returns.returned_at as date) > sources.last_event_date,
-            false
-        ) as is_implausible
+        coalesce(excluded_products.excluded_by, excluded_orders.excluded_by) as excluded_by
     from returns
     left join sources
         on returns.source = sources.source
@@ -73,8 +73,8 @@ joined as (
         on lower(returns.customer_id) = guest_ids.guest_id
     left join fx_rates
         on
-            returns.currency = fx_rates.currency
-            and sources.reporting_currency = fx_rates.reporting_currency
+            returns.source = fx_rates.source
+            and returns.currency = fx_rates.currency
             and {{ month_start('returns.returned_at') }} = fx_rates.month
 
 ),
@@ -84,7 +84,8 @@ judged as (
     select
         *,
         {{ reasons({
-            'returned_at_implausible': 'is_implausible',
+            'no_fx_rate_for_currency_and_month':
+                'fx_rate is null and refund_amount is not null and returned_at is not null',
         }, also='reject_reasons') }} as all_reject_reasons
     from joined
 

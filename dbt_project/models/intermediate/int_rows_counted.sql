@@ -66,9 +66,11 @@ values_read as (
     select
         source,
         file,
-        {{ parse_whole_number(clean_text('quantity')) }}
-        * {{ parse_decimal(clean_text('unit_price')) }}
-        - coalesce({{ parse_decimal(clean_text('discount_amount')) }}, 0) as amount
+        {{ line_value(
+            parse_whole_number(clean_text('quantity')),
+            parse_decimal(clean_text('unit_price')),
+            clean_text('unit_price'),
+        ) }} - coalesce({{ parse_decimal(clean_text('discount_amount')) }}, 0) as amount
     from canonical_lines
 
     union all
@@ -84,8 +86,11 @@ values_read as (
     select
         source,
         file,
-        {{ parse_whole_number(clean_text('quantity')) }} * {{ parse_decimal(clean_text('price')) }}
-        * case when upper(trim(invoice)) like 'C%' then -1 else 1 end as amount
+        {{ line_value(
+            parse_whole_number(clean_text('quantity')),
+            parse_decimal(clean_text('price')),
+            clean_text('price'),
+        ) }} * case when upper(trim(invoice)) like 'C%' then -1 else 1 end as amount
     from online_retail_lines
 
 ),

@@ -18,6 +18,23 @@ returns as (
 
 ),
 
+orders as (
+
+    select * from {{ ref('orders') }}
+
+),
+
+order_facts as (
+
+    select
+        source,
+        sum(line_count) as lines_of_unambiguous_orders
+    from orders
+    where not is_ambiguous
+    group by source
+
+),
+
 line_facts as (
 
     select
@@ -58,12 +75,15 @@ joined as (
         ] %}
         coalesce(line_facts.{{ fact }}, 0) as {{ fact }},
         {%- endfor %}
+        coalesce(order_facts.lines_of_unambiguous_orders, 0) as lines_of_unambiguous_orders,
         coalesce(return_facts.returns, 0) as returns,
         coalesce(return_facts.matched_returns, 0) as matched_returns,
         coalesce(return_facts.dated_returns, 0) as dated_returns
     from sources
     left join line_facts
         on sources.source = line_facts.source
+    left join order_facts
+        on sources.source = order_facts.source
     left join return_facts
         on sources.source = return_facts.source
 
@@ -74,7 +94,7 @@ final as (
     {%- for fact in [
         'order_lines', 'lines_with_customer', 'lines_with_seller', 'lines_with_marketplace',
         'lines_with_category', 'lines_with_country', 'mature_lines', 'lines_with_known_return',
-        'returns', 'matched_returns', 'dated_returns',
+        'lines_of_unambiguous_orders', 'returns', 'matched_returns', 'dated_returns',
     ] %}
     {%- set total = 'returns' if fact in ('matched_returns', 'dated_returns') else 'order_lines' %}
 

@@ -1,30 +1,26 @@
+-- The calendar of each source, from rows that are good by themselves.
+
 with order_lines as (
 
-    select * from {{ ref('int_order_lines_unioned') }}
+    select * from {{ ref('int_order_lines_screened') }} where disposition = 'order_line'
 
 ),
 
 returns as (
 
-    select * from {{ ref('int_returns_unioned') }}
+    select * from {{ ref('int_returns_screened') }} where disposition = 'return'
 
 ),
 
-load_files as (
+gap_limits as (
 
-    select * from {{ source('landing', 'load_files') }}
-
-),
-
-reporting_currencies as (
-
-    select * from {{ ref('policy_sources') }}
+    select * from {{ ref('policy_history_gaps') }}
 
 ),
 
-landed_sources as (
+source_currencies as (
 
-    select distinct source from load_files
+    select * from {{ ref('int_source_currencies') }}
 
 ),
 
@@ -35,7 +31,6 @@ dated_rows as (
         cast(ordered_at as date) as event_date,
         count(*) as row_count
     from order_lines
-    where ordered_at is not null
     group by source, cast(ordered_at as date)
 
     union all
@@ -61,7 +56,8 @@ days as (
 
 ),
 
--- a row dated 1970 or 2099 stands alone, far from everything else: it is not part of the history
+-- a few rows far from everything else (1970, 2099, next year) are typing errors, not history:
+-- cut the days where nothing happened for long and look how much stands alone
 gaps as (
 
     select
@@ -74,16 +70,23 @@ gaps as (
 stretches as (
 
     select
-        *,
+        gaps.source,
+        gaps.event_date,
+        gaps.row_count,
+        gap_limits.gap_days,
+        gap_limits.least_percent,
         sum(
             case
-                when {{ days_between('previous_date', 'event_date') }}
-                    > {{ policy_value('max_gap_days') }}
+                when {{ days_between('gaps.previous_date', 'gaps.event_date') }}
+                    > gap_limits.gap_days
                     then 1
                 else 0
             end
-        ) over (partition by source order by event_date) as stretch_number
+        ) over (
+            partition by gaps.source, gap_limits.gap_days order by gaps.event_date
+        ) as stretch_number
     from gaps
+    cross join gap_limits
 
 ),
 
@@ -91,12 +94,14 @@ stretch_sizes as (
 
     select
         source,
+        gap_days,
+        least_percent,
         stretch_number,
         min(event_date) as first_event_date,
         max(event_date) as last_event_date,
         sum(row_count) as row_count
     from stretches
-    group by source, stretch_number
+    group by source, gap_days, least_percent, stretch_number
 
 ),
 
@@ -104,8 +109,21 @@ compared_stretches as (
 
     select
         *,
-        max(row_count) over (partition by source) as largest_row_count
+        max(row_count) over (partition by source, gap_days) as largest_row_count
     from stretch_sizes
+
+),
+
+history_by_limit as (
+
+    select
+        source,
+        gap_days,
+        min(first_event_date) as first_event_date,
+        max(last_event_date) as last_event_date
+    from compared_stretches
+    where 100 * row_count >= least_percent * largest_row_count
+    group by source, gap_days
 
 ),
 
@@ -113,73 +131,57 @@ history as (
 
     select
         source,
-        min(first_event_date) as first_event_date,
-        max(last_event_date) as last_event_date
-    from compared_stretches
-    where 100 * row_count >= {{ policy_value('min_stretch_percent') }} * largest_row_count
+        max(first_event_date) as first_event_date,
+        min(last_event_date) as last_event_date
+    from history_by_limit
     group by source
 
 ),
 
-currencies as (
-
-    select
-        source,
-        currency,
-        row_number() over (
-            partition by source order by count(*) desc, currency
-        ) as frequency_rank
-    from order_lines
-    where currency is not null
-    group by source, currency
-
-),
-
--- what a source says about returns at all: events, or a status on the line
+-- does the source record returns at all? Totals per product do not say which line came back
 return_facts as (
 
     select
         source,
-        true as has_returns
+        count(*) as row_count
     from returns
+    where order_line_id is not null or order_id is not null or customer_id is not null
+    group by source
 
-    union
+    union all
 
     select
         source,
-        true as has_returns
+        count(*) as row_count
     from order_lines
     where return_status is not null
+    group by source
+
+),
+
+recording_sources as (
+
+    select distinct source from return_facts
 
 ),
 
 final as (
 
     select
-        landed_sources.source,
+        source_currencies.source,
         history.first_event_date,
         history.last_event_date,
         coalesce(
             cast({{ sql_text_or_null(var('as_of_date')) }} as date),
             history.last_event_date
         ) as as_of_date,
-        coalesce(
-            reporting_currencies.reporting_currency,
-            currencies.currency,
-            'XXX'
-        ) as reporting_currency,
-        coalesce(return_facts.has_returns, false) as has_returns
-    from landed_sources
+        source_currencies.reporting_currency,
+        recording_sources.source is not null as has_returns
+    from source_currencies
     left join history
-        on landed_sources.source = history.source
-    left join reporting_currencies
-        on landed_sources.source = reporting_currencies.source
-    left join currencies
-        on
-            landed_sources.source = currencies.source
-            and currencies.frequency_rank = 1
-    left join return_facts
-        on landed_sources.source = return_facts.source
+        on source_currencies.source = history.source
+    left join recording_sources
+        on source_currencies.source = recording_sources.source
 
 )
 

@@ -63,7 +63,8 @@ classed as (
         case
             when sale_status in ('cancelled', 'undelivered') then sale_status
             when returned_quantity > 0 then 'returned'
-            when return_status = 'unknown' or not has_returns then 'unknown'
+            -- a line that says returned while its return was rejected: nobody knows
+            when return_status in ('unknown', 'returned') or not has_returns then 'unknown'
             when is_mature or return_status = 'kept' then 'kept'
             else 'open'
         end as return_class

@@ -10,14 +10,17 @@ sources as (
 
 ),
 
--- the lines of one order agree on customer and country in clean data; if not, the last wins
+-- the lines of one order agree on customer, marketplace and country in clean data; if they do not,
+-- the last in the alphabet stands for all and is_ambiguous says so
 totals as (
 
     select
         source,
         order_id,
         max(customer_id) as customer_id,
+        min(customer_id) as other_customer_id,
         max(marketplace) as marketplace,
+        min(marketplace) as other_marketplace,
         max(country) as country,
         min(ordered_at) as ordered_at,
         count(*) as line_count,
@@ -61,6 +64,8 @@ final as (
         totals.quantity > 0 and totals.returned_quantity = totals.quantity as is_fully_returned,
         totals.returned_quantity < totals.quantity as is_kept,
         totals.young_line_count = 0 as is_mature,
+        coalesce(totals.customer_id <> totals.other_customer_id, false)
+        or coalesce(totals.marketplace <> totals.other_marketplace, false) as is_ambiguous,
         sources.as_of_date
     from totals
     left join sources

@@ -67,6 +67,7 @@ typed as (
         {{ parse_timestamp('cancelled_at_text') }} as cancelled_at,
         {{ parse_whole_number('quantity_text') }} as quantity,
         {{ parse_decimal('unit_price_text') }} as unit_price,
+        unit_price_text,
         {{ parse_decimal('discount_amount_text') }} as discount_amount,
         {{ parse_decimal('tax_amount_text') }} as tax_amount,
         {{ parse_decimal('shipping_amount_text') }} as shipping_amount,
@@ -85,13 +86,18 @@ checked as (
 
     select
         *,
-        quantity * unit_price - coalesce(discount_amount, 0) as amount,
+        cast(
+            {{ line_value('quantity', 'unit_price', 'unit_price_text') }}
+            - coalesce(discount_amount, 0) as decimal(18, 4)
+        ) as amount,
         {{ reasons({
             'quantity_not_positive': 'quantity <= 0',
             'unit_price_negative': 'unit_price < 0',
             'discount_negative': 'discount_amount < 0',
             'discount_exceeds_price':
-                'quantity > 0 and unit_price >= 0 and quantity * unit_price < discount_amount',
+                'quantity > 0 and unit_price >= 0 and amount < 0',
+            'amount_too_large':
+                'amount is null and quantity is not null and unit_price is not null',
             'return_status_unknown':
                 "return_status not in ('returned', 'kept', 'cancelled', 'undelivered', 'unknown')",
         }, also='reading_errors') }} as reject_reasons
@@ -130,7 +136,7 @@ final as (
         coalesce(discount_amount, 0) as discount_amount,
         coalesce(tax_amount, 0) as tax_amount,
         coalesce(shipping_amount, 0) as shipping_amount,
-        cast(coalesce(amount, 0) as decimal(18, 4)) as amount,
+        coalesce(amount, 0) as amount,
         reject_reasons
     from checked
 

@@ -40,6 +40,7 @@ typed as (
         ) as invoice_date,
         {{ parse_whole_number('quantity_text') }} as quantity,
         {{ parse_decimal('price_text') }} as price,
+        price_text,
         {{ reading_errors(
             required=['invoice', 'stock_code', 'invoice_date', 'quantity', 'price'],
             timestamps=['invoice_date'],
@@ -72,6 +73,19 @@ classified as (
 
 ),
 
+-- what was sold, or on a credit note what was given back: positive in both
+valued as (
+
+    select
+        *,
+        case
+            when row_kind = 'credit_note' then {{ line_value('-quantity', 'price', 'price_text') }}
+            else {{ line_value('quantity', 'price', 'price_text') }}
+        end as amount
+    from classified
+
+),
+
 final as (
 
     select
@@ -87,18 +101,14 @@ final as (
         invoice_date as invoiced_at,
         quantity,
         price as unit_price,
-        -- what was sold, or on a credit note what was given back: positive in both
-        cast(
-            coalesce(
-                case when row_kind = 'credit_note' then -quantity else quantity end * price, 0
-            ) as decimal(18, 4)
-        ) as amount,
+        coalesce(amount, 0) as amount,
         {{ reasons({
             'quantity_not_negative_on_credit_note': "row_kind = 'credit_note' and quantity >= 0",
             'quantity_zero': "row_kind <> 'credit_note' and quantity = 0",
+            'amount_too_large': 'amount is null and quantity is not null and price is not null',
             'price_negative': "row_kind in ('sale', 'credit_note') and price < 0",
         }, also='reading_errors') }} as reject_reasons
-    from classified
+    from valued
 
 )
 
