@@ -203,14 +203,14 @@ SHOP = {
         L3,A2,2025-01-09 12:30:00,ben,shirt,north,1,20.00,,1.90,EUR,AT,tops,,
         L4,A3,2025-01-20 08:15:00,,hat,north,3,15.50,,4.65,EUR,DE,hats,,
         L5,A4,2025-02-02 19:00:00,ada,shirt,north,3,22.00,6.00,6.00,EUR,DE,tops,,
-        L6,A5,2025-02-11 11:11:11,cem,shoes,south,1,80.00,,15.20,GBP,GB,shoes,,
+        L6,A5,2025-02-11 11:11:11,cem,shoes,south,1,80.00,,15.20,EUR,GB,shoes,,
         L7,A6,2025-02-14 09:00:00,dea,hat,south,2,15.00,,3.00,EUR,FR,hats,2025-02-15 09:00:00,
         L8,A6,2025-02-14 09:00:00,dea,shoes,south,1,95.00,,19.00,EUR,FR,shoes,,
         ,B1,2025-02-20 10:00:00,ben,hat,north,1,15.50,,1.50,EUR,AT,hats,,
         ,B1,2025-02-20 10:00:00,ben,hat,north,1,15.50,,1.50,EUR,AT,hats,,
         ,B2,2025-03-01 10:00:00,eva,shirt,north,4,19.90,,7.60,EUR,DE,tops,,
         ,B3,2025-03-03 14:00:00,0,shirt,north,1,20.00,,1.90,EUR,DE,tops,,
-        ,B4,2025-03-08 16:45:00,cem,hat,north,1,13.00,,1.30,GBP,GB,hats,,
+        ,B4,2025-03-08 16:45:00,cem,hat,north,1,13.00,,1.30,EUR,GB,hats,,
         ,B5,2025-03-21 07:00:00,ada,shoes,south,1,92.00,,17.00,EUR,DE,shoes,,undelivered
         ,B6,2025-04-02 18:00:00,fay,shoes,south,2,90.00,18.00,30.00,EUR,DE,shoes,,
         ,B6,2025-04-02 18:00:00,fay,hat,north,1,15.50,,1.50,EUR,DE,hats,,returned
@@ -224,7 +224,7 @@ SHOP = {
         R1,L1,,,,1,2025-01-12 09:00:00,20.00,EUR,too_small,new
         R2,L2,,,,1,2025-01-15,80.00,EUR,too_small,opened
         R3,,A6,shoes,,1,2025-02-25,,EUR,changed_mind,
-        R4,,A5,,,1,2025-03-02,80.00,GBP,damaged,
+        R4,,A5,,,1,2025-03-02,80.00,EUR,damaged,
         ,,,shirt,ada,4,2025-02-20 12:00:00,,EUR,too_big,
         ,,,hat,ben,1,2025-03-05,15.50,EUR,,
         ,,B2,shirt,,2,2025-03-30,39.80,EUR,too_big,new

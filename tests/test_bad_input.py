@@ -475,12 +475,17 @@ def test_returns_that_name_customer_and_product_take_the_latest_sale_with_units_
     ]
 
 
-@pytest.mark.xfail(reason="the matcher does not see units that other returns name")
 def test_a_unit_that_a_named_return_took_is_not_given_twice(worlds: Build) -> None:
+    """Nor is it looked for elsewhere: DECISIONS.md says why."""
     assert returns_of(worlds, "names_in_every_way") == [
         ("L2", 1, 12.0, "order_line"),
-        ("L1", 1, 10.0, "customer_product"),
+        (None, 1, 0.0, "unmatched"),
     ]
+    assert support.query(
+        worlds,
+        "select unmatched_reason from marts.returns"
+        " where source = 'names_in_every_way' and order_line_id is null",
+    ) == [("sale_already_returned",)]
 
 
 def test_a_status_on_the_line_without_a_date(worlds: Build) -> None:
@@ -513,7 +518,6 @@ def test_a_table_of_returned_orders(worlds: Build) -> None:
     assert sum(refund for _, _, refund, _ in returns_of(worlds, "returned_orders")) == 79.0
 
 
-@pytest.mark.xfail(reason="a return that names only a product counts as a record of returns")
 def test_totals_per_product_say_nothing_about_a_line(worlds: Build) -> None:
     found = lines_of(worlds, "totals_per_product")
     assert list(found.values()) == [["unknown", None, 0]] * 5
@@ -545,7 +549,7 @@ def test_totals_per_product_are_counted_but_joined_to_no_sale(worlds: Build) -> 
 def test_without_returns_nobody_knows_whether_a_line_came_back(worlds: Build, source: str) -> None:
     assert list(lines_of(worlds, source).values()) == [["unknown", None, 0]] * 5
     coverage = coverage_of(worlds, source)
-    assert coverage["returns"] == ("empty", "The source has no returns")
+    assert coverage["returns"][0] == "empty"
     assert coverage["order_lines"][0] == "partial" and "NULL" in coverage["order_lines"][1]
 
 
@@ -604,7 +608,6 @@ def assert_same_source(worlds: Build, found: str, expected: str) -> None:
         assert rows[0] == rows[1], mart
 
 
-@pytest.mark.xfail(reason="the facts about a source come from rejected rows as well")
 @pytest.mark.parametrize(
     "source", ["rejected_later", "rejected_currency", "rejected_status", "rejected_returns"]
 )
@@ -615,7 +618,6 @@ def test_a_rejected_row_moves_no_date_no_currency_and_no_coverage(
     assert_same_source(worlds, source, "two_lines")
 
 
-@pytest.mark.xfail(reason="the number of the row decides between rows of equal content")
 def test_rows_that_differ_in_little_are_told_apart_whatever_their_order(worlds: Build) -> None:
     """Two lines without an id that differ in the status; one id with two countries."""
     assert_same_source(worlds, "nearly_equal_reversed", "nearly_equal")

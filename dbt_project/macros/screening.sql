@@ -80,8 +80,8 @@
     is_repeat      the same row was delivered again; another one is kept
     is_conflict    the same thing was delivered with other values; the latest delivery is kept
 
-  The last file in name order wins, then the greatest values. Rows without an id are numbered in
-  each file: the n-th repeat in one file is the n-th repeat in another, so overlapping files count
+  The last file in name order wins, then the latest date, then the greatest values. Rows without
+  an id are numbered in each file: the n-th repeat in one file is the n-th repeat in another, so overlapping files count
   once and a line that really stands twice in an invoice counts twice. Only rows that are good by
   themselves and in time take part: a bad one must not displace a good one. `columns` are all that
   a row says; `moment` is the column that dates it.
@@ -321,8 +321,10 @@ select * from final
     )
 {%- endmacro %}
 
-{#- Three columns: where a screened row goes once repeats and the calendar are known, and why. -#}
+{#- Three columns: where a screened row goes once repeats and the calendar are known, and why. That a
+    date is impossible says more than that its month has no rate. -#}
 {% macro final_disposition(accepted, moment) -%}
+    {%- set no_rate = 'no_fx_rate_for_currency_and_month' -%}
     case
         when disposition <> '{{ accepted }}' then disposition
         when is_implausible then 'rejected'
@@ -338,8 +340,10 @@ select * from final
             when is_repeat then 'duplicate_delivery'
         end as excluded_by,
         case
+            when is_implausible and coalesce(reject_reasons, '{{ no_rate }}') = '{{ no_rate }}'
+                and disposition <> 'excluded'
+                then '{{ moment }}_implausible'
             when disposition <> '{{ accepted }}' then reject_reasons
-            when is_implausible then '{{ moment }}_implausible'
             when is_conflict and not is_later then 'superseded_by_later_delivery'
         end as reject_reasons
 {%- endmacro %}

@@ -2,5 +2,5 @@
     ref('int_order_lines_screened'),
     accepted='order_line',
     moment='ordered_at',
-    columns=order_line_columns() + ['original_amount'],
+    columns=['ordered_at'] + order_line_columns() + ['original_amount'],
 ) }}

@@ -35,7 +35,7 @@ named_returns as (
         case when order_id is not null and product_id is null then '' else product_id end as key_2,
         {{ return_moment('returned_at') }} as event_at,
         quantity,
-        refund_amount / quantity as unit_price
+        cast(round(refund_amount / quantity, 4) as decimal(18, 4)) as unit_price
     from returns
     where
         disposition = 'return'

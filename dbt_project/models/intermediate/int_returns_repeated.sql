@@ -2,5 +2,5 @@
     ref('int_returns_screened'),
     accepted='return',
     moment='returned_at',
-    columns=return_columns(),
+    columns=['returned_at'] + return_columns(),
 ) }}
