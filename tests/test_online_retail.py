@@ -388,3 +388,32 @@ def test_what_is_known_about_the_file(figures: Figures) -> None:
     assert fates["excluded_bad_debt"]["rows"] + figures["excluded_codes"]["B"]["rows"] == 3
     assert figures["as_of"] == date(2010, 12, 9)
     assert isinstance(figures["amount_read"], Decimal)
+
+
+def test_the_readme_states_these_figures(online_retail_marts: duckdb.DuckDBPyConnection) -> None:
+    readme = (support.ROOT / "README.md").read_text()
+
+    def one(query: str) -> tuple:
+        return online_retail_marts.execute(query).fetchall()[0]
+
+    read, lines, returns, excluded, rejected = one(
+        "select sum(rows_read), sum(order_line_rows), sum(return_rows), sum(excluded_rows),"
+        " sum(rejected_rows) from marts.row_reconciliation"
+    )
+    assert f"{read:,} = {lines:,} + {returns:,} + {excluded:,} + {rejected:,}" in readme
+    gross, by_sale, by_event = one(
+        "select sum(gross_revenue), sum(net_revenue_by_sale_date), sum(net_revenue_by_event_date)"
+        " from marts.kpis_monthly"
+    )
+    assert f"{gross:,.2f} GBP" in readme
+    assert f"{by_sale:,.2f} / {by_event:,.2f} GBP" in readme
+    returned, matched = one(
+        "select sum(quantity), sum(case when order_line_id is not null then quantity end)"
+        " from marts.returns"
+    )
+    assert f"{returned:,}, of which {matched:,}" in readme
+    customers, invoices = one(
+        "select (select count(*) from marts.customers where order_count > 0),"
+        " (select count(*) from marts.orders where is_sale)"
+    )
+    assert f"{customers:,} / {invoices:,}" in readme

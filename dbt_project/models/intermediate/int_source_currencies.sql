@@ -25,17 +25,26 @@ landed_sources as (
 ),
 
 -- only sources that nobody decided on are counted
+undecided_sources as (
+
+    select landed_sources.source
+    from landed_sources
+    left join reporting_currencies
+        on landed_sources.source = reporting_currencies.source
+    where reporting_currencies.source is null
+
+),
+
 undecided_lines as (
 
     select
         order_lines.source,
         order_lines.currency
     from order_lines
-    left join reporting_currencies
-        on order_lines.source = reporting_currencies.source
+    inner join undecided_sources
+        on order_lines.source = undecided_sources.source
     where
-        reporting_currencies.source is null
-        and order_lines.currency is not null
+        order_lines.currency is not null
         and order_lines.reject_reasons is null
 
 ),
