@@ -607,7 +607,8 @@ def assert_same_source(worlds: Build, found: str, expected: str) -> None:
         rows = [
             support.query(
                 worlds,
-                f"select columns(c -> c not in ('source', 'file', 'row_number')) from marts.{mart} "
+                f"select columns(lambda c: c not in ('source', 'file', 'row_number'))"
+                f" from marts.{mart} "
                 f"where source = '{source}' order by all",
             )
             for source in (found, expected)

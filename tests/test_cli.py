@@ -99,7 +99,9 @@ def test_a_locked_warehouse_is_said_in_plain_words(shop: tuple[Build, str]) -> N
     assert result.returncode == 1
     assert f"PID {holder.pid}" in result.stderr
     assert str(build.published) in result.stderr
-    assert len(result.stderr.strip().splitlines()) <= 3
+    # DuckDB 2.0.0's bindings report their own leaks when a process ends after an error
+    said = result.stderr.partition("nanobind:")[0]
+    assert len(said.strip().splitlines()) <= 3
 
 
 def test_a_failed_test_is_told_by_name_promise_and_rows() -> None:
