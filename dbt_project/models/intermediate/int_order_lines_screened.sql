@@ -61,7 +61,7 @@ products as (
 
 ),
 
--- what other rows, the calendar and the policies say about each row
+-- what the policies, the rates and the product file say about each row
 joined as (
 
     select
