@@ -100,6 +100,16 @@
     cast(date_trunc('month', {{ column }}) as date)
 {%- endmacro %}
 
+{#- Day of the week, 1 = Monday to 7 = Sunday. -#}
+{% macro weekday(date_column) -%}
+    ({{ days_between("cast('1900-01-01' as date)", date_column) }} % 7 + 1)
+{%- endmacro %}
+
+{#- First day (Monday) of the week, as a date. -#}
+{% macro week_start(column) -%}
+    cast(date_trunc('week', {{ column }}) as date)
+{%- endmacro %}
+
 {#- A JSON object of the named columns; columns listed in `personal` are pseudonymised in it. -#}
 {% macro row_as_json(columns, personal=[]) -%}
     {{ return(adapter.dispatch('row_as_json', 'retour')(columns, personal)) }}

@@ -29,3 +29,124 @@
             )
     end
 {%- endmacro %}
+
+{#- The value of a row in the dimension that policy_completion_strata names at this level; `*`
+    where it names none. -#}
+{% macro completion_stratum(level) -%}
+    coalesce(
+        case (
+            select max(dimension) from {{ ref('policy_completion_strata') }} where level = {{ level }}
+        )
+            when 'category' then coalesce(category, 'unknown')
+            when 'country' then coalesce(country, 'unknown')
+            when 'marketplace' then coalesce(marketplace, 'unknown')
+        end,
+        '*'
+    )
+{%- endmacro %}
+
+{#- Quantile of the standard normal distribution for a probability in (0, 1): Acklam's rational
+    approximation, relative error below 1.2e-9. -#}
+{% macro normal_quantile(probability) -%}
+    {%- set q = '(' ~ probability ~ ' - 0.5)' -%}
+    {%- set r = q ~ ' * ' ~ q -%}
+    {%- set tail = 'sqrt(-2 * ln(least(' ~ probability ~ ', 1 - ' ~ probability ~ ')))' -%}
+    case
+        when {{ probability }} between 0.02425 and 0.97575
+            then
+            (((((-3.969683028665376e+01 * {{ r }} + 2.209460984245205e+02) * {{ r }}
+            - 2.759285104469687e+02) * {{ r }} + 1.383577518672690e+02) * {{ r }}
+            - 3.066479806614716e+01) * {{ r }} + 2.506628277459239e+00) * {{ q }}
+            / (((((-5.447609879822406e+01 * {{ r }} + 1.615858368580409e+02) * {{ r }}
+            - 1.556989798598866e+02) * {{ r }} + 6.680131188771972e+01) * {{ r }}
+            - 1.328068155288572e+01) * {{ r }} + 1)
+        else
+            sign({{ q }})
+            * -(((((-7.784894002430293e-03 * {{ tail }} - 3.223964580411365e-01) * {{ tail }}
+            - 2.400758277161838e+00) * {{ tail }} - 2.549732539343734e+00) * {{ tail }}
+            + 4.374664141464968e+00) * {{ tail }} + 2.938163982698783e+00)
+            / ((((7.784695709041462e-03 * {{ tail }} + 3.224671290700398e-01) * {{ tail }}
+            + 2.445134137142996e+00) * {{ tail }} + 3.754408661907416e+00) * {{ tail }} + 1)
+    end
+{%- endmacro %}
+
+{#- Half the width of an interval of the policy's confidence, in standard deviations. -#}
+{% macro interval_z() -%}
+    {{ normal_quantile(
+        "(0.5 + cast(" ~ policy_value('interval_confidence_percent') ~ " as double) / 200)"
+    ) }}
+{%- endmacro %}
+
+{#- An end of the interval of something that cannot be negative, by its mean and variance: the
+    gamma distribution in the approximation of Wilson and Hilferty. `sign` is `-` or `+`. -#}
+{% macro gamma_bound(mean, variance, z, sign) -%}
+    case
+        when {{ mean }} <= 0 then 0
+        when {{ variance }} <= 0 then {{ mean }}
+        else
+            {{ mean }} * power(
+                greatest(
+                    0,
+                    1 - {{ variance }} / (9 * {{ mean }} * {{ mean }})
+                    {{ sign }} {{ z }} * sqrt({{ variance }}) / (3 * {{ mean }})
+                ),
+                3
+            )
+    end
+{%- endmacro %}
+
+{#-
+  Variance of the final numerator of a slice around its projection: of the returns still to come, of
+  the rate they are expected at, and of the curve. `squares` is the sum of squared line weights,
+  `exposure_error` the sum of line weights times the standard error of their maturity.
+-#}
+{% macro projection_variance(
+    rate, denominator, exposure, prior_exposure, squares, dispersion, exposure_error
+) -%}
+    (
+        {{ rate }} * (1 - {{ rate }}) * {{ dispersion }} * {{ squares }}
+        / nullif(cast({{ denominator }} as double), 0)
+        * (cast({{ denominator }} as double) - {{ exposure }})
+        * (
+            1 + (cast({{ denominator }} as double) - {{ exposure }})
+            / ({{ exposure }} + {{ prior_exposure }})
+        )
+        + power(
+            {{ rate }} * (cast({{ denominator }} as double) + {{ prior_exposure }})
+            / ({{ exposure }} + {{ prior_exposure }}) * {{ exposure_error }},
+            2
+        )
+    )
+{%- endmacro %}
+
+{#- An end of the interval of a final rate: what came back is certain, the rest is not. With so few
+    lines still expected that perhaps none comes, the lower end is what came back. Reads the columns
+    numerator, denominator, line_count, remaining and variance. -#}
+{% macro projected_bound(sign) -%}
+    least(
+        1,
+        (
+            cast(numerator as double)
+            + {% if sign == '-' -%}
+            case
+                when
+                    remaining * line_count / cast(denominator as double)
+                    < -ln(0.5 - cast({{ policy_value('interval_confidence_percent') }} as double) / 200)
+                    then 0
+                else {{ gamma_bound('remaining', 'variance', interval_z(), '-') }}
+            end
+            {%- else -%}
+            {{ gamma_bound('remaining', 'variance', interval_z(), '+') }}
+            {%- endif %}
+        ) / cast(denominator as double)
+    )
+{%- endmacro %}
+
+{#- The member of a row in the dimension that a column names. -#}
+{% macro entity_of(relation, entity_type) -%}
+    case {{ entity_type }}
+        when 'marketplace' then {{ relation }}.marketplace
+        when 'category' then {{ relation }}.category
+        else 'all'
+    end
+{%- endmacro %}

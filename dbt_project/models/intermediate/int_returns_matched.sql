@@ -105,6 +105,7 @@ rated as (
         claims.line_marketplace,
         claims.line_category,
         claims.line_country,
+        claims.line_currency,
         claims.net_amount,
         claims.sold_quantity,
         case
@@ -218,6 +219,7 @@ final as (
         line_marketplace,
         line_category,
         line_country,
+        line_currency,
         reason,
         condition,
         returned_at,

@@ -11,6 +11,32 @@ returns as (
 
 ),
 
+-- as known on the as-of date itself; a source without dated returns has no rows here
+maturities as (
+
+    select
+        maturities.source,
+        maturities.ordered_date,
+        maturities.marketplace,
+        maturities.stratum_1,
+        maturities.stratum_2,
+        maturities.maturity,
+        maturities.maturity_se
+    from {{ ref('int_maturities') }} as maturities
+    inner join {{ ref('int_as_of_dates') }} as as_of_dates
+        on
+            maturities.source = as_of_dates.source
+            and maturities.as_of_date = as_of_dates.as_of_date
+            and as_of_dates.is_current
+
+),
+
+sources_with_curve as (
+
+    select distinct source from maturities
+
+),
+
 line_returns as (
 
     select
@@ -26,33 +52,74 @@ line_returns as (
 
 ),
 
+keyed as (
+
+    select
+        *,
+        cast(ordered_at as date) as ordered_date,
+        {{ days_between('ordered_at', 'as_of_date') }} as age_days,
+        {{ completion_stratum(1) }} as stratum_1,
+        {{ completion_stratum(2) }} as stratum_2
+    from order_lines
+
+),
+
 joined as (
 
     select
-        order_lines.*,
+        keyed.*,
         coalesce(line_returns.return_count, 0) as return_count,
         coalesce(line_returns.returned_quantity, 0) as returned_quantity,
         coalesce(line_returns.refund_amount, 0) as refund_amount,
         coalesce(line_returns.excess_refund_amount, 0) as excess_refund_amount,
         line_returns.first_returned_at,
-        {{ days_between('order_lines.ordered_at', 'line_returns.first_returned_at') }}
+        {{ days_between('keyed.ordered_at', 'line_returns.first_returned_at') }}
             as days_to_return,
-        {{ days_between('order_lines.ordered_at', 'order_lines.as_of_date') }} as age_days
-    from order_lines
+        sources_with_curve.source is not null as has_curve,
+        maturities.maturity as curve_maturity,
+        maturities.maturity_se as curve_maturity_se
+    from keyed
     left join line_returns
         on
-            order_lines.source = line_returns.source
-            and order_lines.order_line_id = line_returns.order_line_id
+            keyed.source = line_returns.source
+            and keyed.order_line_id = line_returns.order_line_id
+    left join sources_with_curve
+        on keyed.source = sources_with_curve.source
+    left join maturities
+        on
+            keyed.source = maturities.source
+            and keyed.ordered_date = maturities.ordered_date
+            and coalesce(keyed.marketplace, 'unknown') = maturities.marketplace
+            and keyed.stratum_1 = maturities.stratum_1
+            and keyed.stratum_2 = maturities.stratum_2
 
 ),
 
--- until a completion curve exists, a line is complete at the end of the return window
+-- beyond the curve everything has come; without a curve the return window decides, and what is
+-- younger is unknown
 aged as (
 
     select
         *,
-        age_days >= {{ var('return_window_days') | int }} as is_mature
+        case
+            when has_curve then coalesce(curve_maturity, 1)
+            when age_days >= {{ var('return_window_days') | int }} then 1
+        end as maturity,
+        case
+            when has_curve then coalesce(curve_maturity_se, 0)
+            when age_days >= {{ var('return_window_days') | int }} then 0
+        end as maturity_se
     from joined
+
+),
+
+matured as (
+
+    select
+        *,
+        coalesce(100 * maturity >= {{ policy_value('mature_completion_percent') }}, false)
+            as is_mature
+    from aged
 
 ),
 
@@ -68,7 +135,7 @@ classed as (
             when is_mature or return_status = 'kept' then 'kept'
             else 'open'
         end as return_class
-    from aged
+    from matured
 
 ),
 
@@ -92,7 +159,7 @@ final as (
         customer_type,
         currency,
         ordered_at,
-        cast(ordered_at as date) as ordered_date,
+        ordered_date,
         promised_at,
         delivered_at,
         cancelled_at,
@@ -121,7 +188,8 @@ final as (
         first_returned_at,
         cast(days_to_return as bigint) as days_to_return,
         cast(age_days as bigint) as age_days,
-        case when is_mature then cast(1 as double) end as maturity,
+        cast(maturity as decimal(9, 6)) as maturity,
+        cast(maturity_se as decimal(9, 6)) as maturity_se,
         is_mature,
         as_of_date,
         file,

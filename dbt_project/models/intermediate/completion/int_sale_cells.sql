@@ -1,0 +1,71 @@
+-- What was sold on each day, by everything that a completion curve or a reserve is cut by: all
+-- replays work on these few rows instead of on order lines.
+
+with order_lines as (
+
+    select * from {{ ref('int_order_lines_resolved') }}
+    where disposition = 'order_line' and sale_status = 'sold'
+
+),
+
+cells as (
+
+    select
+        source,
+        cast(ordered_at as date) as ordered_date,
+        marketplace,
+        category,
+        country,
+        original_currency,
+        count(*) as line_count,
+        sum(quantity) as quantity,
+        sum(net_amount) as net_amount,
+        sum(cast(quantity as decimal(18, 0)) * cast(quantity as decimal(18, 0)))
+            as squared_quantity,
+        sum(cast(net_amount as decimal(18, 2)) * cast(net_amount as decimal(18, 2)))
+            as squared_amount
+    from order_lines
+    group by
+        source, cast(ordered_at as date), marketplace, category, country, original_currency
+
+),
+
+named as (
+
+    select
+        source,
+        ordered_date,
+        coalesce(marketplace, 'unknown') as marketplace,
+        coalesce(category, 'unknown') as category,
+        coalesce(country, 'unknown') as country,
+        coalesce(original_currency, 'unknown') as original_currency,
+        line_count,
+        quantity,
+        net_amount,
+        squared_quantity,
+        squared_amount
+    from cells
+
+),
+
+final as (
+
+    select
+        source,
+        ordered_date,
+        marketplace,
+        category,
+        country,
+        original_currency,
+        {{ completion_stratum(1) }} as stratum_1,
+        {{ completion_stratum(2) }} as stratum_2,
+        cast(line_count as bigint) as line_count,
+        cast(quantity as bigint) as quantity,
+        cast(net_amount as decimal(18, 4)) as net_amount,
+        cast(squared_quantity as double) as squared_quantity,
+        cast(squared_amount as double) as squared_amount
+    from named
+
+)
+
+select * from final

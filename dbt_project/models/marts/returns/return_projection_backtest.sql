@@ -1,0 +1,313 @@
+with cells as (
+
+    select * from {{ ref('int_sale_cells_replayed') }} where is_month_end
+
+),
+
+current_cells as (
+
+    select * from {{ ref('int_sale_cells_replayed') }} where is_current
+
+),
+
+return_cells as (
+
+    select * from {{ ref('int_return_cells') }}
+
+),
+
+dispersions as (
+
+    select * from {{ ref('int_return_dispersion') }}
+
+),
+
+sources as (
+
+    select * from {{ ref('int_sources') }}
+
+),
+
+-- each month that was still open on the replayed day, and the last thirty days, whose rate so far is
+-- what most dashboards show
+cohort_cells as (
+
+    select
+        *,
+        'month' as cohort_kind,
+        {{ month_start('ordered_date') }} as cohort_start
+    from cells
+    where {{ month_index('as_of_date') }} - {{ month_index('ordered_date') }} <= 3
+
+    union all
+
+    select
+        *,
+        'last_30_days' as cohort_kind,
+        cast({{ dbt.dateadd('day', -29, 'as_of_date') }} as date) as cohort_start
+    from cells
+    where age_days < 30
+
+),
+
+final_returns as (
+
+    select
+        source,
+        ordered_date,
+        marketplace,
+        category,
+        country,
+        original_currency,
+        sum(returned_line_count) as returned_line_count,
+        sum(quantity) as returned_quantity,
+        sum(refund_amount) as refund_amount
+    from return_cells
+    group by source, ordered_date, marketplace, category, country, original_currency
+
+),
+
+compared as (
+
+    select
+        cohort_cells.*,
+        coalesce(current_cells.maturity, 1) as final_maturity,
+        coalesce(final_returns.returned_line_count, 0) as final_line_count,
+        coalesce(final_returns.returned_quantity, 0) as final_quantity,
+        coalesce(final_returns.refund_amount, 0) as final_amount
+    from cohort_cells
+    left join current_cells
+        on
+            cohort_cells.source = current_cells.source
+            and cohort_cells.ordered_date = current_cells.ordered_date
+            and cohort_cells.marketplace = current_cells.marketplace
+            and cohort_cells.category = current_cells.category
+            and cohort_cells.country = current_cells.country
+            and cohort_cells.original_currency = current_cells.original_currency
+    left join final_returns
+        on
+            cohort_cells.source = final_returns.source
+            and cohort_cells.ordered_date = final_returns.ordered_date
+            and cohort_cells.marketplace = final_returns.marketplace
+            and cohort_cells.category = final_returns.category
+            and cohort_cells.country = final_returns.country
+            and cohort_cells.original_currency = final_returns.original_currency
+
+),
+
+entity_types as (
+
+    select 'all' as entity_type
+    union all
+    select 'marketplace' as entity_type
+    union all
+    select 'category' as entity_type
+
+),
+
+cohorts as (
+
+    {%- for unit, sold, returned, final_returned, squares in [
+        ('lines', 'line_count', 'returned_line_count', 'final_line_count', 'line_count'),
+        ('units', 'quantity', 'returned_quantity', 'final_quantity', 'squared_quantity'),
+        ('value', 'net_amount', 'refund_amount', 'final_amount', 'squared_amount'),
+    ] %}
+
+    select
+        compared.source,
+        compared.as_of_date as known_on,
+        compared.cohort_kind,
+        compared.cohort_start,
+        entity_types.entity_type,
+        {{ entity_of('compared', 'entity_types.entity_type') }} as entity_id,
+        '{{ unit }}' as unit,
+        cast(sum(compared.{{ sold }}) as decimal(18, 4)) as denominator,
+        cast(sum(compared.line_count) as double) as line_count,
+        cast(sum(compared.{{ returned }}) as decimal(18, 4)) as numerator,
+        cast(sum(compared.{{ sold }} * compared.maturity) as double) as exposure,
+        cast(sum(compared.{{ sold }} * compared.maturity_se) as double) as exposure_error,
+        sum(cast(compared.{{ squares }} as decimal(38, 4))) as squares,
+        cast(sum(compared.{{ final_returned }}) as decimal(18, 4)) as final_numerator,
+        cast(sum(compared.{{ sold }} * compared.final_maturity) as double) as final_exposure
+    from compared
+    cross join entity_types
+    group by
+        compared.source,
+        compared.as_of_date,
+        compared.cohort_kind,
+        compared.cohort_start,
+        entity_types.entity_type,
+        {{ entity_of('compared', 'entity_types.entity_type') }}
+    {%- if not loop.last %}
+
+    union all
+    {%- endif %}
+    {%- endfor %}
+
+),
+
+-- what the year before the replayed day let expect
+years as (
+
+    {%- for unit, sold, returned in [
+        ('lines', 'line_count', 'returned_line_count'),
+        ('units', 'quantity', 'returned_quantity'),
+        ('value', 'net_amount', 'refund_amount'),
+    ] %}
+
+    select
+        cells.source,
+        cells.as_of_date as known_on,
+        entity_types.entity_type,
+        {{ entity_of('cells', 'entity_types.entity_type') }} as entity_id,
+        '{{ unit }}' as unit,
+        cast(sum(cells.{{ sold }}) as double) as denominator,
+        cast(sum(cells.line_count) as double) as line_count,
+        cast(sum(cells.{{ returned }}) as double) as numerator,
+        cast(sum(cells.{{ sold }} * cells.maturity) as double) as exposure
+    from cells
+    cross join entity_types
+    group by
+        cells.source,
+        cells.as_of_date,
+        entity_types.entity_type,
+        {{ entity_of('cells', 'entity_types.entity_type') }}
+    {%- if not loop.last %}
+
+    union all
+    {%- endif %}
+    {%- endfor %}
+
+),
+
+source_years as (
+
+    select
+        source,
+        known_on,
+        unit,
+        coalesce(numerator / nullif(exposure, 0), 0) as source_rate,
+        {{ policy_value('prior_exposure_lines') }} * denominator / line_count as prior_exposure
+    from years
+    where entity_type = 'all'
+
+),
+
+priors as (
+
+    select
+        cohorts.*,
+        source_years.prior_exposure,
+        {{ exposure_rate(
+            'years.numerator', 'years.exposure',
+            'source_years.source_rate', 'source_years.prior_exposure'
+        ) }} as prior_rate,
+        dispersions.dispersion
+    from cohorts
+    inner join source_years
+        on
+            cohorts.source = source_years.source
+            and cohorts.known_on = source_years.known_on
+            and cohorts.unit = source_years.unit
+    inner join years
+        on
+            cohorts.source = years.source
+            and cohorts.known_on = years.known_on
+            and cohorts.entity_type = years.entity_type
+            and cohorts.entity_id = years.entity_id
+            and cohorts.unit = years.unit
+    inner join dispersions
+        on
+            cohorts.source = dispersions.source
+            and cohorts.known_on = dispersions.as_of_date
+            and cohorts.unit = dispersions.unit
+    where cohorts.denominator > 0
+
+),
+
+rated as (
+
+    select
+        *,
+        {{ exposure_rate('numerator', 'exposure', 'prior_rate', 'prior_exposure') }} as rate
+    from priors
+
+),
+
+projected as (
+
+    select
+        *,
+        {{ projected_rate('numerator', 'denominator', 'exposure', 'prior_rate', 'prior_exposure') }}
+            as projected_rate,
+        rate * (cast(denominator as double) - exposure) as remaining,
+        {{ projection_variance(
+            'rate', 'denominator', 'exposure', 'prior_exposure', 'cast(squares as double)',
+            'dispersion', 'exposure_error'
+        ) }} as variance
+    from rated
+
+),
+
+bounded as (
+
+    select
+        *,
+        {{ projected_bound('-') }} as projected_lo,
+        {{ projected_bound('+') }} as projected_hi
+    from projected
+
+),
+
+final as (
+
+    select
+        bounded.source,
+        bounded.known_on,
+        bounded.cohort_kind,
+        bounded.cohort_start,
+        case
+            when bounded.cohort_kind = 'month'
+                then cast({{ dbt.dateadd(
+                    'day', -1, dbt.dateadd('month', 1, 'bounded.cohort_start')
+                ) }} as date)
+            else bounded.known_on
+        end as cohort_end,
+        bounded.entity_type,
+        bounded.entity_id,
+        bounded.unit,
+        bounded.denominator,
+        bounded.numerator,
+        round(bounded.exposure, 6) as effective_exposure,
+        round(bounded.exposure / cast(bounded.denominator as double), 9) as maturity,
+        round(cast(bounded.numerator as double) / cast(bounded.denominator as double), 9)
+            as naive_rate,
+        round(bounded.projected_rate, 9) as projected_rate,
+        round(bounded.projected_lo, 9) as projected_lo,
+        round(bounded.projected_hi, 9) as projected_hi,
+        bounded.final_numerator,
+        round(bounded.final_exposure / cast(bounded.denominator as double), 9) as final_maturity,
+        round(cast(bounded.final_numerator as double) / cast(bounded.denominator as double), 9)
+            as final_rate,
+        round(
+            bounded.projected_rate
+            - cast(bounded.final_numerator as double) / cast(bounded.denominator as double),
+            9
+        ) as error,
+        round(
+            cast(bounded.numerator - bounded.final_numerator as double)
+            / cast(bounded.denominator as double),
+            9
+        ) as naive_error,
+        cast(bounded.final_numerator as double) / cast(bounded.denominator as double)
+        between bounded.projected_lo - 1e-9 and bounded.projected_hi + 1e-9 as is_covered,
+        100 * bounded.final_exposure / cast(bounded.denominator as double)
+        >= {{ policy_value('final_completion_percent') }} as is_final,
+        sources.as_of_date
+    from bounded
+    inner join sources
+        on bounded.source = sources.source
+
+)
+
+select * from final
