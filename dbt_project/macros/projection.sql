@@ -150,3 +150,12 @@
         else 'all'
     end
 {%- endmacro %}
+
+{#- The segment of a customer as return_rates names it: guests cannot be followed, and who bought
+    nothing in the look-back of RFM has no segment. -#}
+{% macro customer_segment_of(customer_id, rfm_segment) -%}
+    case
+        when {{ customer_id }} is null then 'guest'
+        else coalesce({{ rfm_segment }}, 'before the look-back')
+    end
+{%- endmacro %}

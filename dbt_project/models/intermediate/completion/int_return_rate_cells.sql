@@ -1,0 +1,235 @@
+-- What each member of each dimension sold in each week and month, what came back of it, how mature
+-- it is, and what was booked back in the period for whatever sale: everything that return_rates
+-- divides. Sources that record no returns are left out: their rates are unknown, not zero.
+
+with sources as (
+
+    select * from {{ ref('int_sources') }} where has_returns
+
+),
+
+order_lines as (
+
+    select * from {{ ref('order_lines') }} where is_sale
+
+),
+
+returns as (
+
+    select * from {{ ref('returns') }}
+
+),
+
+customers as (
+
+    select
+        source,
+        customer_id,
+        rfm_segment
+    from {{ ref('customer_rfm') }}
+
+),
+
+slices as (
+
+    select * from {{ ref('policy_return_rate_slices') }}
+
+),
+
+sale_rows as (
+
+    select
+        order_lines.source,
+        order_lines.ordered_date as day,
+        order_lines.marketplace,
+        order_lines.category,
+        order_lines.country,
+        order_lines.seller_id as seller,
+        order_lines.product_id as product,
+        order_lines.customer_id,
+        1 as lines_sold,
+        case when order_lines.returned_quantity > 0 then 1 else 0 end as lines_returned,
+        order_lines.quantity as units_sold,
+        order_lines.returned_quantity as units_returned,
+        order_lines.net_amount as value_sold,
+        order_lines.refund_amount as value_returned,
+        case when order_lines.is_mature then 1 else 0 end as mature_weight,
+        coalesce(order_lines.maturity, 1) as maturity,
+        coalesce(order_lines.maturity_se, 0) as maturity_se,
+        case when order_lines.maturity is null then 1 else 0 end as lines_without_maturity,
+        0 as lines_booked,
+        0 as units_booked,
+        cast(0 as decimal(18, 4)) as value_booked
+    from order_lines
+    inner join sources
+        on order_lines.source = sources.source
+
+),
+
+-- a line that comes back in two parcels is booked with the first
+numbered_returns as (
+
+    select
+        *,
+        row_number() over (
+            partition by source, order_line_id order by booked_date, return_id, allocation_number
+        ) as return_number
+    from returns
+
+),
+
+return_rows as (
+
+    select
+        source,
+        booked_date as day,
+        marketplace,
+        category,
+        country,
+        seller_id as seller,
+        product_id as product,
+        customer_id,
+        0 as lines_sold,
+        0 as lines_returned,
+        0 as units_sold,
+        0 as units_returned,
+        cast(0 as decimal(18, 4)) as value_sold,
+        cast(0 as decimal(18, 4)) as value_returned,
+        0 as mature_weight,
+        cast(0 as decimal(9, 6)) as maturity,
+        cast(0 as decimal(9, 6)) as maturity_se,
+        0 as lines_without_maturity,
+        case when order_line_id is null or return_number = 1 then 1 else 0 end as lines_booked,
+        quantity as units_booked,
+        refund_amount + excess_refund_amount as value_booked
+    from numbered_returns
+
+),
+
+all_rows as (
+
+    select * from sale_rows
+    union all
+    select * from return_rows
+
+),
+
+lines as (
+
+    select
+        all_rows.*,
+        'all' as entity_all,
+        coalesce(all_rows.marketplace, 'unknown') as entity_marketplace,
+        coalesce(all_rows.category, 'unknown') as entity_category,
+        coalesce(all_rows.country, 'unknown') as entity_country,
+        coalesce(all_rows.seller, 'unknown') as entity_seller,
+        coalesce(all_rows.product, 'unknown') as entity_product,
+        {{ customer_segment_of('all_rows.customer_id', 'customers.rfm_segment') }}
+            as entity_customer_segment,
+        {{ week_start('all_rows.day') }} as week_start,
+        {{ month_start('all_rows.day') }} as month_start
+    from all_rows
+    left join customers
+        on
+            all_rows.source = customers.source
+            and all_rows.customer_id = customers.customer_id
+
+),
+
+{%- set entity_types = [
+    'all', 'marketplace', 'category', 'country', 'seller', 'product', 'customer_segment'
+] %}
+{%- set sums = ['lines_without_maturity'] %}
+{%- for unit in ['lines', 'units', 'value'] %}
+{%- for sum in [
+    'sold', 'returned', 'mature', 'mature_returned', 'booked', 'exposure', 'exposure_error',
+    'squared',
+] %}
+{%- do sums.append(unit ~ '_' ~ sum) %}
+{%- endfor %}
+{%- endfor %}
+
+-- weeks that lie in two months are two rows here, so that both grains add up from these
+parts as (
+
+    {%- for entity_type in entity_types %}
+
+    select
+        source,
+        '{{ entity_type }}' as entity_type,
+        entity_{{ entity_type }} as entity_id,
+        week_start,
+        month_start,
+        sum(lines_without_maturity) as lines_without_maturity
+        {%- for unit in ['lines', 'units', 'value'] %},
+        sum({{ unit }}_sold) as {{ unit }}_sold,
+        sum({{ unit }}_returned) as {{ unit }}_returned,
+        sum({{ unit }}_sold * mature_weight) as {{ unit }}_mature,
+        sum({{ unit }}_returned * mature_weight) as {{ unit }}_mature_returned,
+        sum({{ unit }}_booked) as {{ unit }}_booked,
+        sum({{ unit }}_sold * maturity) as {{ unit }}_exposure,
+        sum({{ unit }}_sold * maturity_se) as {{ unit }}_exposure_error,
+        sum(cast({{ unit }}_sold as decimal(18, 2)) * cast({{ unit }}_sold as decimal(18, 2)))
+            as {{ unit }}_squared
+        {%- endfor %}
+    from lines
+    group by source, entity_{{ entity_type }}, week_start, month_start
+    {%- if not loop.last %}
+
+    union all
+    {%- endif %}
+    {%- endfor %}
+
+),
+
+-- members too small for rows of their own are counted together
+sizes as (
+
+    select
+        parts.source,
+        parts.entity_type,
+        parts.entity_id,
+        slices.period_grain,
+        case
+            when sum(parts.lines_sold) >= slices.min_lines then parts.entity_id
+            else '(small)'
+        end as shown_entity_id
+    from parts
+    inner join slices
+        on parts.entity_type = slices.entity_type
+    group by
+        parts.source, parts.entity_type, parts.entity_id, slices.period_grain, slices.min_lines
+
+),
+
+final as (
+
+    select
+        parts.source,
+        parts.entity_type,
+        sizes.shown_entity_id as entity_id,
+        sizes.period_grain,
+        case sizes.period_grain
+            when 'month' then parts.month_start else parts.week_start
+        end as period_start
+        {%- for sum in sums %},
+        sum(parts.{{ sum }}) as {{ sum }}
+        {%- endfor %}
+    from parts
+    inner join sizes
+        on
+            parts.source = sizes.source
+            and parts.entity_type = sizes.entity_type
+            and parts.entity_id = sizes.entity_id
+    group by
+        parts.source,
+        parts.entity_type,
+        sizes.shown_entity_id,
+        sizes.period_grain,
+        case sizes.period_grain
+            when 'month' then parts.month_start else parts.week_start
+        end
+
+)
+
+select * from final

@@ -1,0 +1,261 @@
+with cells as (
+
+    select * from {{ ref('int_return_rate_cells') }}
+
+),
+
+dispersions as (
+
+    select
+        dispersions.source,
+        dispersions.unit,
+        dispersions.dispersion
+    from {{ ref('int_return_dispersion') }} as dispersions
+    inner join {{ ref('int_as_of_dates') }} as as_of_dates
+        on
+            dispersions.source = as_of_dates.source
+            and dispersions.as_of_date = as_of_dates.as_of_date
+            and as_of_dates.is_current
+
+),
+
+sources as (
+
+    select * from {{ ref('int_sources') }}
+
+),
+
+-- one row per unit
+units as (
+
+    {%- for unit in ['lines', 'units', 'value'] %}
+
+    select
+        source,
+        entity_type,
+        entity_id,
+        period_grain,
+        period_start,
+        '{{ unit }}' as unit,
+        lines_without_maturity,
+        cast(lines_sold as double) as line_count,
+        cast({{ unit }}_sold as decimal(18, 4)) as denominator,
+        cast({{ unit }}_returned as decimal(18, 4)) as numerator,
+        cast({{ unit }}_mature as decimal(18, 4)) as matured_denominator,
+        cast({{ unit }}_mature_returned as decimal(18, 4)) as matured_numerator,
+        cast({{ unit }}_booked as decimal(18, 4)) as booked_numerator,
+        cast({{ unit }}_exposure as decimal(28, 6)) as exact_exposure,
+        cast({{ unit }}_exposure as double) as exposure,
+        cast({{ unit }}_exposure_error as double) as exposure_error,
+        cast({{ unit }}_squared as double) as squares
+    from cells
+    {%- if not loop.last %}
+
+    union all
+    {%- endif %}
+    {%- endfor %}
+
+),
+
+-- what each member did in all its history, and the source in all of it
+histories as (
+
+    select
+        source,
+        entity_type,
+        entity_id,
+        period_grain,
+        unit,
+        sum(line_count) as line_count,
+        cast(sum(denominator) as double) as denominator,
+        cast(sum(numerator) as double) as numerator,
+        cast(sum(exact_exposure) as double) as exposure
+    from units
+    group by source, entity_type, entity_id, period_grain, unit
+
+),
+
+source_histories as (
+
+    select
+        source,
+        period_grain,
+        unit,
+        coalesce(numerator / nullif(exposure, 0), 0) as source_rate,
+        {{ policy_value('prior_exposure_lines') }} * denominator / line_count as prior_exposure
+    from histories
+    where entity_type = 'all'
+
+),
+
+priors as (
+
+    select
+        histories.source,
+        histories.entity_type,
+        histories.entity_id,
+        histories.period_grain,
+        histories.unit,
+        source_histories.prior_exposure,
+        {{ exposure_rate(
+            'histories.numerator', 'histories.exposure',
+            'source_histories.source_rate', 'source_histories.prior_exposure'
+        ) }} as prior_rate,
+        dispersions.dispersion
+    from histories
+    inner join source_histories
+        on
+            histories.source = source_histories.source
+            and histories.period_grain = source_histories.period_grain
+            and histories.unit = source_histories.unit
+    inner join dispersions
+        on
+            histories.source = dispersions.source
+            and histories.unit = dispersions.unit
+
+),
+
+rated as (
+
+    select
+        units.*,
+        priors.prior_exposure,
+        priors.prior_rate,
+        priors.dispersion,
+        {{ exposure_rate(
+            'units.numerator', 'units.exposure', 'priors.prior_rate', 'priors.prior_exposure'
+        ) }} as rate
+    from units
+    inner join priors
+        on
+            units.source = priors.source
+            and units.entity_type = priors.entity_type
+            and units.entity_id = priors.entity_id
+            and units.period_grain = priors.period_grain
+            and units.unit = priors.unit
+
+),
+
+projected as (
+
+    select
+        *,
+        {{ projected_rate('numerator', 'denominator', 'exposure', 'prior_rate', 'prior_exposure') }}
+            as projected_rate,
+        rate * (cast(denominator as double) - exposure) as remaining,
+        {{ projection_variance(
+            'rate', 'denominator', 'exposure', 'prior_exposure', 'squares', 'dispersion',
+            'exposure_error'
+        ) }} as variance
+    from rated
+
+),
+
+-- without a curve nothing can be said about sales that are still open
+sale_rows as (
+
+    select
+        source,
+        entity_type,
+        entity_id,
+        period_grain,
+        period_start,
+        'sale' as basis,
+        unit,
+        numerator,
+        denominator,
+        matured_numerator,
+        matured_denominator,
+        case when lines_without_maturity = 0 then exposure end as effective_exposure,
+        case when lines_without_maturity = 0 then projected_rate end as projected_rate,
+        case when lines_without_maturity = 0 then {{ projected_bound('-') }} end as projected_lo,
+        case when lines_without_maturity = 0 then {{ projected_bound('+') }} end as projected_hi
+    from projected
+    where line_count > 0
+
+),
+
+-- returns on the day they were booked, against the sales of the same period
+event_rows as (
+
+    select
+        source,
+        entity_type,
+        entity_id,
+        period_grain,
+        period_start,
+        'event' as basis,
+        unit,
+        booked_numerator as numerator,
+        denominator,
+        cast(null as decimal(18, 4)) as matured_numerator,
+        cast(null as decimal(18, 4)) as matured_denominator,
+        cast(null as double) as effective_exposure,
+        cast(null as double) as projected_rate,
+        cast(null as double) as projected_lo,
+        cast(null as double) as projected_hi
+    from units
+
+),
+
+all_rows as (
+
+    select * from sale_rows
+    union all
+    select * from event_rows
+
+),
+
+final as (
+
+    select
+        all_rows.source,
+        all_rows.entity_type,
+        all_rows.entity_id,
+        all_rows.period_grain,
+        all_rows.period_start,
+        {{ days_between(
+            "case when all_rows.period_grain = 'month' then "
+            ~ dbt.dateadd('month', 1, 'all_rows.period_start')
+            ~ " else " ~ dbt.dateadd('day', 7, 'all_rows.period_start') ~ " end",
+            'sources.as_of_date'
+        ) }} >= -1 as is_complete,
+        all_rows.basis,
+        all_rows.unit,
+        all_rows.numerator,
+        all_rows.denominator,
+        case
+            when all_rows.denominator > 0
+                then
+                round(
+                    cast(all_rows.numerator as double) / cast(all_rows.denominator as double), 9
+                )
+        end as observed_rate,
+        all_rows.matured_numerator,
+        all_rows.matured_denominator,
+        case
+            when all_rows.matured_denominator > 0
+                then
+                round(
+                    cast(all_rows.matured_numerator as double)
+                    / cast(all_rows.matured_denominator as double),
+                    9
+                )
+        end as matured_rate,
+        round(all_rows.effective_exposure, 6) as effective_exposure,
+        round(all_rows.projected_rate, 9) as projected_rate,
+        round(all_rows.projected_lo, 9) as projected_lo,
+        round(all_rows.projected_hi, 9) as projected_hi,
+        case
+            when all_rows.denominator > 0
+                then
+                round(all_rows.effective_exposure / cast(all_rows.denominator as double), 9)
+        end as maturity,
+        sources.as_of_date
+    from all_rows
+    inner join sources
+        on all_rows.source = sources.source
+
+)
+
+select * from final
