@@ -147,6 +147,7 @@
     case {{ entity_type }}
         when 'marketplace' then {{ relation }}.marketplace
         when 'category' then {{ relation }}.category
+        when 'country' then {{ relation }}.country
         else 'all'
     end
 {%- endmacro %}

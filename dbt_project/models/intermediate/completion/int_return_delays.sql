@@ -318,16 +318,54 @@ judged as (
 
 ),
 
+source_holes as (
+
+    select * from judged where marketplace = '*'
+
+),
+
+-- a marketplace that stood still when the whole source did shares its verdict, which rests on more
+-- returns
+shared as (
+
+    select
+        judged.*,
+        judged.marketplace <> '*'
+        and judged.status <> 'on_time'
+        and source_holes.status <> 'on_time'
+        and judged.first_day <= source_holes.last_day
+        and source_holes.first_day <= judged.last_day as is_shared,
+        source_holes.status as source_status,
+        source_holes.lag_days as source_lag_days
+    from judged
+    left join source_holes
+        on
+            judged.source = source_holes.source
+            and judged.as_of_date = source_holes.as_of_date
+
+),
+
+verdicts as (
+
+    select
+        *,
+        case when is_shared then source_status else status end as shared_status,
+        case when is_shared then source_lag_days else lag_days end as shared_lag_days
+    from shared
+
+),
+
 final as (
 
     select
         source,
         as_of_date,
         marketplace,
-        status,
-        case when status <> 'on_time' then first_day end as started_on,
-        case when status <> 'on_time' then last_day end as hole_ended_on,
-        cast(case when status = 'delayed' then lag_days else 0 end as bigint) as lag_days,
+        shared_status as status,
+        case when shared_status <> 'on_time' then first_day end as started_on,
+        case when shared_status <> 'on_time' then last_day end as hole_ended_on,
+        cast(case when shared_status = 'delayed' then shared_lag_days else 0 end as bigint)
+            as lag_days,
         cast(observed_returns as bigint) as observed_returns,
         round(expected_returns, 6) as expected_returns,
         evidence,
@@ -340,7 +378,7 @@ final as (
         expected_per_day,
         cast(search_observed_returns as bigint) as search_observed_returns,
         round(search_expected_returns, 6) as search_expected_returns
-    from judged
+    from verdicts
 
 )
 

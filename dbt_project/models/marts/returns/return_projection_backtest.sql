@@ -16,6 +16,12 @@ return_cells as (
 
 ),
 
+prior_exposures as (
+
+    select * from {{ ref('int_prior_exposures') }}
+
+),
+
 dispersions as (
 
     select * from {{ ref('int_return_dispersion') }}
@@ -187,7 +193,7 @@ source_years as (
         known_on,
         unit,
         coalesce(numerator / nullif(exposure, 0), 0) as source_rate,
-        {{ policy_value('prior_exposure_lines') }} * denominator / line_count as prior_exposure
+        denominator / line_count as line_weight
     from years
     where entity_type = 'all'
 
@@ -197,10 +203,10 @@ priors as (
 
     select
         cohorts.*,
-        source_years.prior_exposure,
+        prior_exposures.prior_exposure_lines * source_years.line_weight as prior_exposure,
         {{ exposure_rate(
-            'years.numerator', 'years.exposure',
-            'source_years.source_rate', 'source_years.prior_exposure'
+            'years.numerator', 'years.exposure', 'source_years.source_rate',
+            policy_value('prior_exposure_lines') ~ ' * source_years.line_weight'
         ) }} as prior_rate,
         dispersions.dispersion
     from cohorts
@@ -216,6 +222,11 @@ priors as (
             and cohorts.entity_type = years.entity_type
             and cohorts.entity_id = years.entity_id
             and cohorts.unit = years.unit
+    inner join prior_exposures
+        on
+            cohorts.source = prior_exposures.source
+            and cohorts.known_on = prior_exposures.as_of_date
+            and cohorts.entity_type = prior_exposures.entity_type
     inner join dispersions
         on
             cohorts.source = dispersions.source

@@ -19,6 +19,21 @@ dispersions as (
 
 ),
 
+prior_exposures as (
+
+    select
+        prior_exposures.source,
+        prior_exposures.entity_type,
+        prior_exposures.prior_exposure_lines
+    from {{ ref('int_prior_exposures') }} as prior_exposures
+    inner join {{ ref('int_as_of_dates') }} as as_of_dates
+        on
+            prior_exposures.source = as_of_dates.source
+            and prior_exposures.as_of_date = as_of_dates.as_of_date
+            and as_of_dates.is_current
+
+),
+
 sources as (
 
     select * from {{ ref('int_sources') }}
@@ -82,7 +97,7 @@ source_histories as (
         period_grain,
         unit,
         coalesce(numerator / nullif(exposure, 0), 0) as source_rate,
-        {{ policy_value('prior_exposure_lines') }} * denominator / line_count as prior_exposure
+        denominator / line_count as line_weight
     from histories
     where entity_type = 'all'
 
@@ -96,10 +111,10 @@ priors as (
         histories.entity_id,
         histories.period_grain,
         histories.unit,
-        source_histories.prior_exposure,
+        prior_exposures.prior_exposure_lines * source_histories.line_weight as prior_exposure,
         {{ exposure_rate(
-            'histories.numerator', 'histories.exposure',
-            'source_histories.source_rate', 'source_histories.prior_exposure'
+            'histories.numerator', 'histories.exposure', 'source_histories.source_rate',
+            policy_value('prior_exposure_lines') ~ ' * source_histories.line_weight'
         ) }} as prior_rate,
         dispersions.dispersion
     from histories
@@ -108,6 +123,15 @@ priors as (
             histories.source = source_histories.source
             and histories.period_grain = source_histories.period_grain
             and histories.unit = source_histories.unit
+    -- sellers, products and segments vary from month to month as categories do
+    inner join prior_exposures
+        on
+            histories.source = prior_exposures.source
+            and prior_exposures.entity_type = case
+                when histories.entity_type in ('all', 'marketplace', 'country')
+                    then histories.entity_type
+                else 'category'
+            end
     inner join dispersions
         on
             histories.source = dispersions.source
