@@ -243,8 +243,6 @@ scopes as (
         source,
         as_of_date,
         marketplace,
-        sum(observed_returns) as observed_returns,
-        sum(expected_returns) as expected_returns,
         round(sum(expected_returns) / count(*), 6) as expected_per_day
     from recent_flows
     group by source, as_of_date, marketplace
@@ -257,8 +255,6 @@ joined as (
         scopes.source,
         scopes.as_of_date,
         scopes.marketplace,
-        scopes.observed_returns as search_observed_returns,
-        scopes.expected_returns as search_expected_returns,
         scopes.expected_per_day,
         holes.first_day,
         holes.last_day,
@@ -375,9 +371,7 @@ final as (
         recent_age,
         usual_age,
         delayed_age,
-        expected_per_day,
-        cast(search_observed_returns as bigint) as search_observed_returns,
-        round(search_expected_returns, 6) as search_expected_returns
+        expected_per_day
     from verdicts
 
 )

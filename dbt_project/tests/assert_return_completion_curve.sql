@@ -1,0 +1,125 @@
+-- the completion curve of every stratum rises to 1, covers every age, and is the product of its
+-- hazards; maturity in the ledger is read off it
+
+with curve as (
+
+    select * from {{ ref('return_completion_curve') }}
+
+),
+
+steps as (
+
+    select
+        *,
+        lag(completion) over (
+            partition by source, stratum_level, stratum_1, stratum_2 order by age_days
+        ) as previous_completion,
+        lead(completion) over (
+            partition by source, stratum_level, stratum_1, stratum_2 order by age_days
+        ) as next_completion,
+        lead(hazard) over (
+            partition by source, stratum_level, stratum_1, stratum_2 order by age_days
+        ) as next_hazard
+    from curve
+
+),
+
+falling as (
+
+    select
+        'completion never falls' as claim,
+        source,
+        stratum_1 || ' ' || stratum_2 || ' at ' || cast(age_days as string) as example
+    from steps
+    where completion < previous_completion
+
+),
+
+open_ended as (
+
+    select
+        'every return has come at the last age' as claim,
+        source,
+        stratum_1 || ' ' || stratum_2 as example
+    from steps
+    where next_completion is null and completion <> 1
+
+),
+
+unequal as (
+
+    select
+        'completion is the next completion times (1 - next hazard)' as claim,
+        source,
+        stratum_1 || ' ' || stratum_2 || ' at ' || cast(age_days as string) as example
+    from steps
+    where
+        next_completion is not null
+        and abs(completion - next_completion * (1 - next_hazard)) > 2e-6
+
+),
+
+lags as (
+
+    select
+        source,
+        marketplace
+    from {{ ref('return_delays') }}
+    where known_on = as_of_date and status = 'delayed'
+
+),
+
+young_lines as (
+
+    select
+        order_lines.source,
+        order_lines.order_line_id,
+        order_lines.maturity,
+        coalesce(fine.completion, coarse.completion, whole.completion) as completion
+    from {{ ref('order_lines') }} as order_lines
+    inner join curve as whole
+        on
+            order_lines.source = whole.source
+            and whole.stratum_level = 0
+            and order_lines.age_days = whole.age_days
+    left join curve as coarse
+        on
+            order_lines.source = coarse.source
+            and coarse.stratum_level = 1
+            and coarse.dimension_1 = 'category'
+            and coalesce(order_lines.category, 'unknown') = coarse.stratum_1
+            and order_lines.age_days = coarse.age_days
+    left join curve as fine
+        on
+            order_lines.source = fine.source
+            and fine.stratum_level = 2
+            and fine.dimension_2 = 'country'
+            and coalesce(order_lines.category, 'unknown') = fine.stratum_1
+            and coalesce(order_lines.country, 'unknown') = fine.stratum_2
+            and order_lines.age_days = fine.age_days
+    where not exists (select 1 from lags where lags.source = order_lines.source)
+
+),
+
+-- only under the strata of the default policy, which this test knows
+wrong_maturities as (
+
+    select
+        'maturity of a line is the completion at its age' as claim,
+        source,
+        order_line_id as example
+    from young_lines
+    where
+        abs(maturity - completion) > 1e-9
+        and exists (select 1 from curve where dimension_1 = 'category')
+        and exists (select 1 from curve where dimension_2 = 'country')
+
+)
+
+select * from falling
+union all
+select * from open_ended
+union all
+select * from unequal
+union all
+select * from wrong_maturities
