@@ -97,7 +97,9 @@ young_lines as (
             and coalesce(order_lines.category, 'unknown') = fine.stratum_1
             and coalesce(order_lines.country, 'unknown') = fine.stratum_2
             and order_lines.age_days = fine.age_days
-    where not exists (select 1 from lags where lags.source = order_lines.source)
+    where
+        order_lines.is_sale
+        and not exists (select 1 from lags where lags.source = order_lines.source)
 
 ),
 

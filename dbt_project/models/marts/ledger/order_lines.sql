@@ -95,17 +95,19 @@ joined as (
 
 ),
 
--- beyond the curve everything has come; without a curve the return window decides, and what is
--- younger is unknown
+-- of what was not sold nothing can come; beyond the curve everything has; without a curve the
+-- return window decides, and what is younger is unknown
 aged as (
 
     select
         *,
         case
+            when sale_status <> 'sold' then 1
             when has_curve then coalesce(curve_maturity, 1)
             when age_days >= {{ var('return_window_days') | int }} then 1
         end as maturity,
         case
+            when sale_status <> 'sold' then 0
             when has_curve then coalesce(curve_maturity_se, 0)
             when age_days >= {{ var('return_window_days') | int }} then 0
         end as maturity_se
