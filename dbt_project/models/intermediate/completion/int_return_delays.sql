@@ -68,7 +68,7 @@ stretches as (
 
 ),
 
--- log-likelihood ratio of what came against what was expected, for holes only
+-- log-likelihood ratio of what came against what was expected, for holes only; the clearest counts
 weighed as (
 
     select
@@ -102,15 +102,67 @@ ranked as (
 
 ),
 
+quietest as (
+
+    select * from ranked where evidence_rank = 1
+
+),
+
+-- credit notes come in bundles: how much more than by chance the other days vary
+dispersions as (
+
+    select
+        quietest.source,
+        quietest.as_of_date,
+        quietest.marketplace,
+        greatest(
+            1,
+            round(
+                sum(
+                    power(flows.observed_returns - flows.expected_returns, 2)
+                    / flows.expected_returns
+                ) / count(*),
+                6
+            )
+        ) as dispersion
+    from quietest
+    inner join flows
+        on
+            quietest.source = flows.source
+            and quietest.as_of_date = flows.as_of_date
+            and quietest.marketplace = flows.marketplace
+            and flows.expected_returns > 0
+            and (flows.day < quietest.first_day or flows.day > quietest.last_day)
+    group by quietest.source, quietest.as_of_date, quietest.marketplace
+
+),
+
 holes as (
 
     select
-        *,
+        quietest.source,
+        quietest.as_of_date,
+        quietest.marketplace,
+        quietest.first_day,
+        quietest.last_day,
+        quietest.observed_returns,
+        quietest.expected_returns,
+        coalesce(dispersions.dispersion, 1) as dispersion,
+        round(quietest.evidence / coalesce(dispersions.dispersion, 1), 6) as evidence,
         cast(
-            round(day_count * (1 - observed_returns / expected_returns), 0) as bigint
+            round(
+                quietest.day_count * (1 - quietest.observed_returns / quietest.expected_returns), 0
+            ) as bigint
         ) as lag_days
-    from ranked
-    where evidence_rank = 1 and evidence >= {{ policy_value('delay_evidence') }}
+    from quietest
+    left join dispersions
+        on
+            quietest.source = dispersions.source
+            and quietest.as_of_date = dispersions.as_of_date
+            and quietest.marketplace = dispersions.marketplace
+    where
+        quietest.evidence
+        >= {{ policy_value('delay_evidence') }} * coalesce(dispersions.dispersion, 1)
 
 ),
 
@@ -274,7 +326,7 @@ joined as (
                     * ln(chained.begun_observed / chained.begun_expected)
                     - chained.begun_observed + chained.begun_expected
             end
-        ) >= {{ policy_value('delay_evidence') }} as is_confirmed,
+        ) >= {{ policy_value('delay_evidence') }} * holes.dispersion as is_confirmed,
         recent_ages.observed_count as recent_count,
         recent_ages.observed_age_sum / nullif(recent_ages.observed_count, 0) as recent_age,
         recent_ages.usual_age,
@@ -303,7 +355,7 @@ judged as (
     select
         *,
         case
-            when first_day is null or not is_confirmed then 'on_time'
+            when first_day is null or not coalesce(is_confirmed, false) then 'on_time'
             when
                 recent_count >= 10
                 and abs(recent_age - usual_age) <= abs(recent_age - delayed_age)

@@ -314,6 +314,8 @@ final as (
         between bounded.projected_lo - 1e-9 and bounded.projected_hi + 1e-9 as is_covered,
         100 * bounded.final_exposure / cast(bounded.denominator as double)
         >= {{ policy_value('final_completion_percent') }} as is_final,
+        {{ days_between('sources.first_event_date', 'bounded.known_on') }}
+        >= {{ policy_value('completion_max_age_days') }} as is_curve_complete,
         sources.as_of_date
     from bounded
     inner join sources
