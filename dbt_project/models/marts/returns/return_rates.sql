@@ -72,21 +72,39 @@ units as (
 
 ),
 
--- what each member did in all its history, and the source in all of it
+-- what each member did in the last year, and the source in all of it
 histories as (
 
     select
+        units.source,
+        units.entity_type,
+        units.entity_id,
+        units.period_grain,
+        units.unit,
+        sum(units.line_count) as line_count,
+        cast(sum(units.denominator) as double) as denominator,
+        cast(sum(units.numerator) as double) as numerator,
+        cast(sum(units.exact_exposure) as double) as exposure
+    from units
+    inner join sources
+        on
+            units.source = sources.source
+            and {{ days_between('units.period_start', 'sources.as_of_date') }}
+            < {{ policy_value('completion_window_days') }}
+    group by
+        units.source, units.entity_type, units.entity_id, units.period_grain, units.unit
+
+),
+
+members as (
+
+    select distinct
         source,
         entity_type,
         entity_id,
         period_grain,
-        unit,
-        sum(line_count) as line_count,
-        cast(sum(denominator) as double) as denominator,
-        cast(sum(numerator) as double) as numerator,
-        cast(sum(exact_exposure) as double) as exposure
+        unit
     from units
-    group by source, entity_type, entity_id, period_grain, unit
 
 ),
 
@@ -97,45 +115,56 @@ source_histories as (
         period_grain,
         unit,
         coalesce(numerator / nullif(exposure, 0), 0) as source_rate,
-        denominator / line_count as line_weight
+        denominator / nullif(line_count, 0) as line_weight
     from histories
     where entity_type = 'all'
 
 ),
 
+-- who sold nothing in it has the rate of the source
 priors as (
 
     select
-        histories.source,
-        histories.entity_type,
-        histories.entity_id,
-        histories.period_grain,
-        histories.unit,
+        members.source,
+        members.entity_type,
+        members.entity_id,
+        members.period_grain,
+        members.unit,
         prior_exposures.prior_exposure_lines * source_histories.line_weight as prior_exposure,
-        {{ exposure_rate(
-            'histories.numerator', 'histories.exposure', 'source_histories.source_rate',
-            policy_value('prior_exposure_lines') ~ ' * source_histories.line_weight'
-        ) }} as prior_rate,
+        coalesce(
+            {{ exposure_rate(
+                'histories.numerator', 'histories.exposure', 'source_histories.source_rate',
+                policy_value('prior_exposure_lines') ~ ' * source_histories.line_weight'
+            ) }},
+            source_histories.source_rate
+        ) as prior_rate,
         dispersions.dispersion
-    from histories
+    from members
+    left join histories
+        on
+            members.source = histories.source
+            and members.entity_type = histories.entity_type
+            and members.entity_id = histories.entity_id
+            and members.period_grain = histories.period_grain
+            and members.unit = histories.unit
     inner join source_histories
         on
-            histories.source = source_histories.source
-            and histories.period_grain = source_histories.period_grain
-            and histories.unit = source_histories.unit
+            members.source = source_histories.source
+            and members.period_grain = source_histories.period_grain
+            and members.unit = source_histories.unit
     -- sellers, products and segments vary from month to month as categories do
     inner join prior_exposures
         on
-            histories.source = prior_exposures.source
+            members.source = prior_exposures.source
             and prior_exposures.entity_type = case
-                when histories.entity_type in ('all', 'marketplace', 'country')
-                    then histories.entity_type
+                when members.entity_type in ('all', 'marketplace', 'country')
+                    then members.entity_type
                 else 'category'
             end
     inner join dispersions
         on
-            histories.source = dispersions.source
-            and histories.unit = dispersions.unit
+            members.source = dispersions.source
+            and members.unit = dispersions.unit
 
 ),
 
