@@ -1,7 +1,7 @@
 # The front door: `make` alone prints what there is. Nothing here needs an activated environment,
 # root, or a network beyond the package index.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test docs bench lint format lock clean
+.PHONY: help setup demo build test docs bench proof lint format lock clean
 
 SOURCES ?=
 RAW ?=
@@ -41,6 +41,9 @@ docs: setup ## the lineage and documentation site, as one file: target/static_in
 
 bench: setup ## time, memory and ratios of a whole build: LINES=1000000
 	@$(BIN)/python -m benchmarks --lines $(LINES) $(ARGS)
+
+proof: setup ## figures on many worlds of known truth, where they are stale; ARGS=--subset redoes some
+	@$(BIN)/python -m proofs $(ARGS)
 
 lint: setup ## style and documentation gates: ruff, sqlfluff, dbt-bouncer
 	@$(INSTALL) .venv-lint requirements/lint.txt

@@ -1,0 +1,6 @@
+"""Proofs: what the marts say, held against the known truth of many generated worlds."""
+
+from proofs.delay import DELAY
+from proofs.projection import PROJECTION
+
+PROOFS = {proof.name: proof for proof in (PROJECTION, DELAY)}
