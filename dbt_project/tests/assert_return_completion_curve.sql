@@ -59,13 +59,21 @@ unequal as (
 
 ),
 
+-- the age that counts: less the standstill of returns and the delay of deliveries
 lags as (
 
     select
-        source,
-        marketplace
-    from {{ ref('return_delays') }}
-    where known_on = as_of_date and status = 'delayed'
+        maturities.source,
+        maturities.ordered_date,
+        maturities.marketplace,
+        max(maturities.lag_days + maturities.delivery_lag_days) as lag_days
+    from {{ ref('int_maturities') }} as maturities
+    inner join {{ ref('int_as_of_dates') }} as as_of_dates
+        on
+            maturities.source = as_of_dates.source
+            and maturities.as_of_date = as_of_dates.as_of_date
+            and as_of_dates.is_current
+    group by maturities.source, maturities.ordered_date, maturities.marketplace
 
 ),
 
@@ -77,18 +85,30 @@ young_lines as (
         order_lines.maturity,
         coalesce(fine.completion, coarse.completion, whole.completion) as completion
     from {{ ref('order_lines') }} as order_lines
+    inner join lags
+        on
+            order_lines.source = lags.source
+            and order_lines.ordered_date = lags.ordered_date
+            and coalesce(order_lines.marketplace, 'unknown') = lags.marketplace
+            and order_lines.age_days >= lags.lag_days
     inner join curve as whole
         on
             order_lines.source = whole.source
             and whole.stratum_level = 0
-            and order_lines.age_days = whole.age_days
+            and least(
+                order_lines.age_days - lags.lag_days,
+                {{ policy_value('completion_max_age_days') }}
+            ) = whole.age_days
     left join curve as coarse
         on
             order_lines.source = coarse.source
             and coarse.stratum_level = 1
             and coarse.dimension_1 = 'category'
             and coalesce(order_lines.category, 'unknown') = coarse.stratum_1
-            and order_lines.age_days = coarse.age_days
+            and least(
+                order_lines.age_days - lags.lag_days,
+                {{ policy_value('completion_max_age_days') }}
+            ) = coarse.age_days
     left join curve as fine
         on
             order_lines.source = fine.source
@@ -96,10 +116,11 @@ young_lines as (
             and fine.dimension_2 = 'country'
             and coalesce(order_lines.category, 'unknown') = fine.stratum_1
             and coalesce(order_lines.country, 'unknown') = fine.stratum_2
-            and order_lines.age_days = fine.age_days
-    where
-        order_lines.is_sale
-        and not exists (select 1 from lags where lags.source = order_lines.source)
+            and least(
+                order_lines.age_days - lags.lag_days,
+                {{ policy_value('completion_max_age_days') }}
+            ) = fine.age_days
+    where order_lines.is_sale
 
 ),
 

@@ -1,6 +1,6 @@
 -- How much of the returns of each day's sales had come by each replayed day: the completion of the
 -- finest stratum that has a curve, at the age the sales have reached less the days that returns
--- stood still. Sales older than the curve are not listed: their maturity is 1.
+-- stood still and the days that the sales were delivered later than usual. Sales older than the curve are not listed: their maturity is 1.
 
 with as_of_dates as (
 
@@ -23,6 +23,12 @@ curves as (
 delays as (
 
     select * from {{ ref('int_return_delays') }}
+
+),
+
+delivery_lags as (
+
+    select * from {{ ref('int_delivery_lags') }}
 
 ),
 
@@ -86,6 +92,7 @@ aged as (
         sale_days.stratum_1,
         sale_days.stratum_2,
         coalesce(lags.lag_days, 0) as lag_days,
+        coalesce(delivery_lags.delivery_lag_days, 0) as delivery_lag_days,
         {{ days_between('sale_days.ordered_date', 'as_of_dates.as_of_date') }} as age_days
     from sale_days
     inner join as_of_dates
@@ -99,22 +106,42 @@ aged as (
             sale_days.source = lags.source
             and as_of_dates.as_of_date = lags.as_of_date
             and sale_days.marketplace = lags.marketplace
+    left join delivery_lags
+        on
+            sale_days.source = delivery_lags.source
+            and as_of_dates.as_of_date = delivery_lags.as_of_date
+            and sale_days.marketplace = delivery_lags.marketplace
+            and {{ week_start('sale_days.ordered_date') }} = delivery_lags.sale_week
+
+),
+
+effective as (
+
+    select
+        *,
+        age_days - lag_days - delivery_lag_days as effective_age,
+        least(
+            greatest(age_days - lag_days - delivery_lag_days, 0),
+            {{ policy_value('completion_max_age_days') }}
+        ) as curve_age
+    from aged
 
 ),
 
 final as (
 
     select
-        aged.source,
-        aged.as_of_date,
-        aged.ordered_date,
-        aged.marketplace,
-        aged.stratum_1,
-        aged.stratum_2,
-        cast(aged.age_days as bigint) as age_days,
-        aged.lag_days,
+        effective.source,
+        effective.as_of_date,
+        effective.ordered_date,
+        effective.marketplace,
+        effective.stratum_1,
+        effective.stratum_2,
+        cast(effective.age_days as bigint) as age_days,
+        effective.lag_days,
+        effective.delivery_lag_days,
         case
-            when aged.age_days < aged.lag_days then cast(0 as decimal(9, 6))
+            when effective.effective_age < 0 then cast(0 as decimal(9, 6))
             else
                 coalesce(
                     stratum_2_curves.completion,
@@ -123,7 +150,7 @@ final as (
                 )
         end as maturity,
         case
-            when aged.age_days < aged.lag_days then cast(0 as decimal(9, 6))
+            when effective.effective_age < 0 then cast(0 as decimal(9, 6))
             else
                 coalesce(
                     stratum_2_curves.maturity_se,
@@ -131,25 +158,25 @@ final as (
                     source_curves.maturity_se
                 )
         end as maturity_se
-    from aged
+    from effective
     inner join source_curves
         on
-            aged.source = source_curves.source
-            and aged.as_of_date = source_curves.as_of_date
-            and greatest(aged.age_days - aged.lag_days, 0) = source_curves.age_days
+            effective.source = source_curves.source
+            and effective.as_of_date = source_curves.as_of_date
+            and effective.curve_age = source_curves.age_days
     left join stratum_1_curves
         on
-            aged.source = stratum_1_curves.source
-            and aged.as_of_date = stratum_1_curves.as_of_date
-            and aged.stratum_1 = stratum_1_curves.stratum_1
-            and greatest(aged.age_days - aged.lag_days, 0) = stratum_1_curves.age_days
+            effective.source = stratum_1_curves.source
+            and effective.as_of_date = stratum_1_curves.as_of_date
+            and effective.stratum_1 = stratum_1_curves.stratum_1
+            and effective.curve_age = stratum_1_curves.age_days
     left join stratum_2_curves
         on
-            aged.source = stratum_2_curves.source
-            and aged.as_of_date = stratum_2_curves.as_of_date
-            and aged.stratum_1 = stratum_2_curves.stratum_1
-            and aged.stratum_2 = stratum_2_curves.stratum_2
-            and greatest(aged.age_days - aged.lag_days, 0) = stratum_2_curves.age_days
+            effective.source = stratum_2_curves.source
+            and effective.as_of_date = stratum_2_curves.as_of_date
+            and effective.stratum_1 = stratum_2_curves.stratum_1
+            and effective.stratum_2 = stratum_2_curves.stratum_2
+            and effective.curve_age = stratum_2_curves.age_days
 
 )
 

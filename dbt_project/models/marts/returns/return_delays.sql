@@ -10,6 +10,12 @@ cells as (
 
 ),
 
+delivery_lags as (
+
+    select * from {{ ref('int_delivery_lags') }}
+
+),
+
 dispersions as (
 
     select * from {{ ref('int_return_dispersion') }} where unit = 'lines'
@@ -114,10 +120,49 @@ tested as (
 
 ),
 
+-- sales of the last four weeks, by lines
+recent_deliveries as (
+
+    select
+        source,
+        as_of_date,
+        marketplace,
+        line_count,
+        delivery_lag_days
+    from delivery_lags
+    where {{ days_between('sale_week', 'as_of_date') }} < 28
+
+    union all
+
+    select
+        source,
+        as_of_date,
+        '*' as marketplace,
+        line_count,
+        delivery_lag_days
+    from delivery_lags
+    where {{ days_between('sale_week', 'as_of_date') }} < 28
+
+),
+
+delivered as (
+
+    select
+        source,
+        as_of_date,
+        marketplace,
+        round(cast(sum(line_count * delivery_lag_days) as double) / sum(line_count), 2)
+            as delivery_lag_days
+    from recent_deliveries
+    group by source, as_of_date, marketplace
+
+),
+
 judged as (
 
     select
         delays.*,
+        delivered.delivery_lag_days,
         tested.recent_rate,
         tested.reference_rate,
         tested.rate_z,
@@ -139,6 +184,11 @@ judged as (
             delays.source = tested.source
             and delays.as_of_date = tested.as_of_date
             and delays.marketplace = tested.marketplace
+    left join delivered
+        on
+            delays.source = delivered.source
+            and delays.as_of_date = delivered.as_of_date
+            and delays.marketplace = delivered.marketplace
 
 ),
 
@@ -159,6 +209,7 @@ final as (
         judged.evidence,
         round(judged.recent_age, 2) as recent_return_age,
         round(judged.usual_age, 2) as usual_return_age,
+        judged.delivery_lag_days,
         judged.rate_status,
         round(judged.recent_rate, 9) as recent_rate,
         round(judged.reference_rate, 9) as reference_rate,
@@ -177,6 +228,14 @@ final as (
                 'Returns stood still from ' || cast(judged.started_on as string) || ' to '
                 || cast(judged.hole_ended_on as string) || ' and have caught up since.'
             else 'Returns come as usual.'
+        end
+        || case
+            when judged.delivery_lag_days >= 1
+                then
+                ' Sales of the last four weeks are delivered '
+                || cast(cast(judged.delivery_lag_days as decimal(9, 1)) as string)
+                || ' days later than usual, so their returns come later too.'
+            else ''
         end
         || case judged.rate_status
             when 'unknown' then ''
