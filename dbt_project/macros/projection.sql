@@ -45,36 +45,15 @@
     )
 {%- endmacro %}
 
-{#- Quantile of the standard normal distribution for a probability in (0, 1): Acklam's rational
-    approximation, relative error below 1.2e-9. -#}
-{% macro normal_quantile(probability) -%}
-    {%- set q = '(' ~ probability ~ ' - 0.5)' -%}
-    {%- set r = q ~ ' * ' ~ q -%}
-    {%- set tail = 'sqrt(-2 * ln(least(' ~ probability ~ ', 1 - ' ~ probability ~ ')))' -%}
-    case
-        when {{ probability }} between 0.02425 and 0.97575
-            then
-            (((((-3.969683028665376e+01 * {{ r }} + 2.209460984245205e+02) * {{ r }}
-            - 2.759285104469687e+02) * {{ r }} + 1.383577518672690e+02) * {{ r }}
-            - 3.066479806614716e+01) * {{ r }} + 2.506628277459239e+00) * {{ q }}
-            / (((((-5.447609879822406e+01 * {{ r }} + 1.615858368580409e+02) * {{ r }}
-            - 1.556989798598866e+02) * {{ r }} + 6.680131188771972e+01) * {{ r }}
-            - 1.328068155288572e+01) * {{ r }} + 1)
-        else
-            sign({{ q }})
-            * -(((((-7.784894002430293e-03 * {{ tail }} - 3.223964580411365e-01) * {{ tail }}
-            - 2.400758277161838e+00) * {{ tail }} - 2.549732539343734e+00) * {{ tail }}
-            + 4.374664141464968e+00) * {{ tail }} + 2.938163982698783e+00)
-            / ((((7.784695709041462e-03 * {{ tail }} + 3.224671290700398e-01) * {{ tail }}
-            + 2.445134137142996e+00) * {{ tail }} + 3.754408661907416e+00) * {{ tail }} + 1)
-    end
-{%- endmacro %}
-
 {#- Half the width of an interval of the policy's confidence, in standard deviations. -#}
 {% macro interval_z() -%}
-    {{ normal_quantile(
-        "(0.5 + cast(" ~ policy_value('interval_confidence_percent') ~ " as double) / 200)"
-    ) }}
+    (
+        select max(levels.z)
+        from {{ ref('policy_confidence_levels') }} as levels
+        inner join {{ ref('policy_parameters') }} as parameters
+            on levels.confidence_percent = parameters.value
+        where parameters.policy_name = 'interval_confidence_percent'
+    )
 {%- endmacro %}
 
 {#- An end of the interval of something that cannot be negative, by its mean and variance: the

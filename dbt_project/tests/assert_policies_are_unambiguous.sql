@@ -67,6 +67,44 @@ doubled as (
             scores.f_score < others.f_score
             and scores.orders_max >= others.orders_min
 
+    union all
+
+    select
+        'policy_parameters: interval_confidence_percent is not in policy_confidence_levels' as seed,
+        cast(parameters.value as string) as example
+    from {{ ref('policy_parameters') }} as parameters
+    left join {{ ref('policy_confidence_levels') }} as levels
+        on parameters.value = levels.confidence_percent
+    where
+        parameters.policy_name = 'interval_confidence_percent'
+        and levels.confidence_percent is null
+
+    union all
+
+    select
+        'policy_completion_strata' as seed,
+        cast(level as string) as example
+    from {{ ref('policy_completion_strata') }}
+    group by level
+    having count(*) > 1
+
+    union all
+
+    select
+        'policy_completion_strata: level 1 or 2; category, country or marketplace' as seed,
+        dimension as example
+    from {{ ref('policy_completion_strata') }}
+    where level not in (1, 2) or dimension not in ('category', 'country', 'marketplace')
+
+    union all
+
+    select
+        'policy_return_rate_slices' as seed,
+        entity_type || ' ' || period_grain as example
+    from {{ ref('policy_return_rate_slices') }}
+    group by entity_type, period_grain
+    having count(*) > 1
+
 )
 
 select * from doubled
