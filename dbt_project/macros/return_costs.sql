@@ -7,36 +7,52 @@
     ]) }}
 {%- endmacro %}
 
-{#- Whose sales and returns are added up. -#}
-{% macro return_cost_entities() -%}
-    {{ return(['marketplace', 'category', 'product', 'seller', 'country', 'customer']) }}
+{#- What one component of one return costs, to four decimals. -#}
+{% macro component_cost(component, level) -%}
+    cast(
+        round(
+            policies.{{ component }}_{{ level }}
+            * case policies.{{ component }}_basis
+                when 'per_returned_line' then 1
+                when 'per_returned_unit' then cast(returned.quantity as decimal(18, 4))
+                when 'share_of_refund' then returned.refund_amount
+            end,
+            4
+        ) as decimal(18, 4)
+    )
 {%- endmacro %}
 
-{#- Select list: the member of each entity that a sale or return belongs to, never NULL. -#}
+{#- Select list: the member of each entity that a row of `relation` belongs to, never NULL. -#}
 {% macro members_of_entities(relation) -%}
-    {%- for entity in return_cost_entities() %}
-    {%- set column = entity if entity in ('marketplace', 'category', 'country') else entity ~ '_id' %}
-    coalesce({{ relation }}.{{ column }}, '{{ 'guest' if entity == 'customer' else 'unknown' }}')
-        as {{ entity }}
-    {%- if not loop.last %},{% endif %}
-    {%- endfor %}
+    'all' as all_member,
+    coalesce({{ relation }}.marketplace, 'unknown') as marketplace_member,
+    coalesce({{ relation }}.category, 'unknown') as category_member,
+    coalesce({{ relation }}.product_id, 'unknown') as product_member,
+    coalesce({{ relation }}.seller_id, 'unknown') as seller_member,
+    coalesce({{ relation }}.country, 'unknown') as country_member,
+    coalesce({{ relation }}.customer_id, 'guest') as customer_member
 {%- endmacro %}
 
-{#- Grouping sets: everything, and each entity by itself. -#}
-{% macro sets_of_entities() -%}
-    (source)
-    {%- for entity in return_cost_entities() %},
-        (source, {{ entity }})
-    {%- endfor %}
-{%- endmacro %}
-
-{#- Two columns that name the grouping set and the member of a row: only one entity is not NULL. -#}
-{% macro entity_columns() -%}
-    case
-        {%- for entity in return_cost_entities() %}
-        when {{ entity }} is not null then '{{ entity }}'
+{#- The sums of these columns of `relation` for every member of every entity. -#}
+{% macro added_up_by_entity(relation, counts, amounts) -%}
+    {%- for entity in [
+        'all', 'marketplace', 'category', 'product', 'seller', 'country', 'customer'
+    ] %}
+    select
+        source,
+        '{{ entity }}' as entity_type,
+        {{ entity }}_member as entity_id
+        {%- for column in counts %},
+        cast(sum({{ column }}) as bigint) as {{ column }}
         {%- endfor %}
-        else 'all'
-    end as entity_type,
-    coalesce({{ return_cost_entities() | join(', ') }}, 'all') as entity_id
+        {%- for column in amounts %},
+        cast(sum({{ column }}) as decimal(18, 4)) as {{ column }}
+        {%- endfor %}
+    from {{ relation }}
+    group by source, {{ entity }}_member
+    {%- if not loop.last %}
+
+    union all
+    {% endif %}
+    {%- endfor %}
 {%- endmacro %}

@@ -24,6 +24,18 @@ orders as (
 
 ),
 
+products as (
+
+    select * from {{ ref('products') }}
+
+),
+
+rates as (
+
+    select * from {{ ref('int_return_cost_rates') }}
+
+),
+
 order_facts as (
 
     select
@@ -64,6 +76,30 @@ return_facts as (
 
 ),
 
+product_facts as (
+
+    select
+        order_lines.source,
+        count(products.unit_cost) as lines_with_unit_cost
+    from order_lines
+    inner join products
+        on
+            order_lines.source = products.source
+            and order_lines.product_id = products.product_id
+    group by order_lines.source
+
+),
+
+rate_facts as (
+
+    select
+        source,
+        sum(case when has_rates then line_count else 0 end) as lines_with_cost_rates
+    from rates
+    group by source
+
+),
+
 joined as (
 
     select
@@ -78,7 +114,14 @@ joined as (
         coalesce(order_facts.lines_of_unambiguous_orders, 0) as lines_of_unambiguous_orders,
         coalesce(return_facts.returns, 0) as returns,
         coalesce(return_facts.matched_returns, 0) as matched_returns,
-        coalesce(return_facts.dated_returns, 0) as dated_returns
+        coalesce(return_facts.dated_returns, 0) as dated_returns,
+        coalesce(product_facts.lines_with_unit_cost, 0) as lines_with_unit_cost,
+        coalesce(rate_facts.lines_with_cost_rates, 0) as lines_with_cost_rates,
+        case
+            when sources.has_returns or return_facts.returns > 0
+                then coalesce(line_facts.order_lines, 0)
+            else 0
+        end as lines_with_recorded_returns
     from sources
     left join line_facts
         on sources.source = line_facts.source
@@ -86,6 +129,10 @@ joined as (
         on sources.source = order_facts.source
     left join return_facts
         on sources.source = return_facts.source
+    left join product_facts
+        on sources.source = product_facts.source
+    left join rate_facts
+        on sources.source = rate_facts.source
 
 ),
 
@@ -95,6 +142,7 @@ final as (
         'order_lines', 'lines_with_customer', 'lines_with_seller', 'lines_with_marketplace',
         'lines_with_category', 'lines_with_country', 'mature_lines', 'lines_with_known_return',
         'lines_of_unambiguous_orders', 'returns', 'matched_returns', 'dated_returns',
+        'lines_with_unit_cost', 'lines_with_cost_rates', 'lines_with_recorded_returns',
     ] %}
     {%- set total = 'returns' if fact in ('matched_returns', 'dated_returns') else 'order_lines' %}
 
