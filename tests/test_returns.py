@@ -16,7 +16,7 @@ from tests.support import Build
 
 MAX_AGE = 180
 WINDOW = 365
-POOLING = 100
+POOLING = 40
 PRIOR_MIN, PRIOR_MAX = 50, 2000
 UNITS = {
     "lines": ("1", "case when returned_quantity > 0 then 1 else 0 end"),
@@ -219,6 +219,41 @@ def credibility(months: list[tuple[str, int, int]], dispersion: float) -> float:
     return max(PRIOR_MIN, line_variance / month_variance)
 
 
+def reference_rates(marts: duckdb.DuckDBPyConnection) -> dict[str, float]:
+    """Returned lines over exposure of each category in the last year, held by the source's rate."""
+    rows = marts.execute(
+        f"""
+        select coalesce(category, 'unknown'), count(first_returned_at),
+            sum(cast(maturity as double))
+        from marts.order_lines
+        where is_sale and age_days < {WINDOW}
+        group by all
+        """
+    ).fetchall()
+    source = sum(row[1] for row in rows) / math.fsum(row[2] for row in rows)
+    return {
+        category: (returned + PRIOR_MIN * source) / (exposure + PRIOR_MIN)
+        for category, returned, exposure in rows
+    }
+
+
+class Slice:
+    """Sums of a slice: lines, sold, returned, exposure, expected so far, expected of the rest."""
+
+    def __init__(self) -> None:
+        self.sums = [0.0] * 6
+
+    def add(self, *values: float) -> None:
+        self.sums = [total + float(value) for total, value in zip(self.sums, values, strict=True)]
+
+    lines = property(lambda self: self.sums[0])
+    sold = property(lambda self: self.sums[1])
+    returned = property(lambda self: self.sums[2])
+    exposure = property(lambda self: self.sums[3])
+    expected = property(lambda self: self.sums[4])
+    open = property(lambda self: self.sums[5])
+
+
 @pytest.mark.parametrize(
     ("entity_type", "column"), [("all", "'all'"), ("category", "category"), ("country", "country")]
 )
@@ -235,26 +270,30 @@ def test_projected_rates_follow_from_the_ledger_by_the_one_formula(
         """
     ).fetchall()
     prior_lines = credibility(months, dispersion_of_lines(marts, today))
+    reference = reference_rates(marts)
     checked = 0
     for unit, (weight, returned) in UNITS.items():
-        rows = marts.execute(
+        slices = defaultdict(Slice)
+        for entity, start, category, lines, sold, back, exposure in marts.execute(
             f"""
             select coalesce({column}, 'unknown'), cast(date_trunc('month', ordered_date) as date),
+                coalesce(category, 'unknown'),
                 count(*), sum({weight}), sum({returned}), sum({weight} * cast(maturity as double))
             from marts.order_lines
             where is_sale
             group by all
             """
-        ).fetchall()
-        year = [row for row in rows if (today - row[1]).days < WINDOW]
-        lines, sold, back, exposure = (
-            math.fsum(float(row[index]) for row in year) for index in (2, 3, 4, 5)
-        )
-        scale = sold / lines
-        history = defaultdict(lambda: [0.0, 0.0])
-        for entity, _, _, _, returned_so_far, exposed in year:
-            history[entity][0] += float(returned_so_far)
-            history[entity][1] += exposed
+        ).fetchall():
+            rate = reference[category]
+            slices[entity, start].add(
+                lines, sold, back, exposure, rate * exposure, rate * (float(sold) - exposure)
+            )
+        year, history = Slice(), defaultdict(Slice)
+        for (entity, start), values in slices.items():
+            if (today - start).days < WINDOW:
+                year.add(*values.sums)
+                history[entity].add(*values.sums)
+        per_line = (year.expected + year.open) / year.lines
         found = {
             (entity, start): (rate, maturity)
             for entity, start, rate, maturity in marts.execute(
@@ -266,17 +305,17 @@ def test_projected_rates_follow_from_the_ledger_by_the_one_formula(
                 [entity_type, unit],
             ).fetchall()
         }
-        assert len(found) == len(rows)
-        for entity, start, _, sold_now, returned_so_far, exposed in rows:
-            least = PRIOR_MIN * scale
-            own_returned, own_exposure = history[entity]
-            prior = (own_returned + least * back / exposure) / (own_exposure + least)
-            strength = prior_lines * scale
-            rate = min(1, (float(returned_so_far) + strength * prior) / (exposed + strength))
-            final = (float(returned_so_far) + rate * (float(sold_now) - exposed)) / float(sold_now)
+        assert len(found) == len(slices)
+        for (entity, start), now in slices.items():
+            own, least = history[entity], PRIOR_MIN * per_line
+            prior = (own.returned + least * year.returned / year.expected) / (own.expected + least)
+            strength = prior_lines * per_line
+            ratio = (now.returned + strength * prior) / (now.expected + strength)
             projected, maturity = found[entity, start]
-            assert projected == pytest.approx(min(1, final), abs=1e-6)
-            assert maturity == pytest.approx(exposed / float(sold_now), abs=1e-8)
+            assert projected == pytest.approx(
+                min(1, (now.returned + ratio * now.open) / now.sold), abs=2e-5
+            )
+            assert maturity == pytest.approx(now.exposure / now.sold, abs=1e-8)
             checked += maturity < 0.99
     assert checked > 0
 

@@ -3,15 +3,22 @@
   back so far; its effective exposure is the sum of the completion of its lines. Returns so far over
   effective exposure is the rate (Cape Cod); a prior worth `prior_exposure` keeps tiny exposures at
   the prior rate (Bornhuetter-Ferguson).
+
+  Slices that mix strata weigh every line with the reference rate of its stratum, because strata that
+  return more also return faster: then `exposure` is the expected number of returns so far, the
+  "rate" is observed over expected, and `open_exposure` what is expected of the rest. In one stratum
+  both say the same.
 -#}
+
+{#- Returns so far over exposure, prior included. -#}
+{% macro exposure_ratio(numerator, exposure, prior_ratio, prior_exposure) -%}
+    (cast({{ numerator }} as double) + {{ prior_exposure }} * {{ prior_ratio }})
+    / nullif({{ exposure }} + {{ prior_exposure }}, 0)
+{%- endmacro %}
 
 {#- The rate of what was sold, prior included; at most 1. -#}
 {% macro exposure_rate(numerator, exposure, prior_rate, prior_exposure) -%}
-    least(
-        1,
-        (cast({{ numerator }} as double) + {{ prior_exposure }} * {{ prior_rate }})
-        / nullif({{ exposure }} + {{ prior_exposure }}, 0)
-    )
+    least(1, {{ exposure_ratio(numerator, exposure, prior_rate, prior_exposure) }})
 {%- endmacro %}
 
 {#- The final rate of the slice: what came back plus what is expected of the rest; at most 1. -#}
@@ -138,4 +145,22 @@
         when {{ customer_id }} is null then 'guest'
         else coalesce({{ rfm_segment }}, 'before the look-back')
     end
+{%- endmacro %}
+
+{#- Reversed hazard of a stratum, given so many returns of the level above as the policy says. -#}
+{% macro pooled_hazard(counts, above) -%}
+    ({{ counts }}.return_count
+    + {{ policy_value('completion_pooling_returns') }} * {{ above }}.hazard)
+    / ({{ counts }}.at_risk_count + {{ policy_value('completion_pooling_returns') }})
+{%- endmacro %}
+
+{#- An amount or count times a share, exactly. The cast comes first: DuckDB keeps a product of two
+    short decimals short, and large amounts overflow. -#}
+{% macro weighted(amount, share) -%}
+    cast({{ amount }} as decimal(28, 4)) * {{ share }}
+{%- endmacro %}
+
+{#- The product of two amounts or counts, exactly to cents. -#}
+{% macro crossed(one, other) -%}
+    cast({{ one }} as decimal(19, 2)) * cast({{ other }} as decimal(18, 2))
 {%- endmacro %}

@@ -134,8 +134,8 @@ wrong_maturities as (
     from young_lines
     where
         abs(maturity - completion) > 1e-9
-        and exists (select 1 from curve where dimension_1 = 'category')
-        and exists (select 1 from curve where dimension_2 = 'country')
+        and exists (select 1 from curve where curve.dimension_1 = 'category')
+        and exists (select 1 from curve where curve.dimension_2 = 'country')
 
 )
 

@@ -7,17 +7,26 @@ with delays as (
 
 ),
 
+curve_days as (
+
+    select distinct
+        source,
+        as_of_date
+    from {{ ref('int_completion_curves') }}
+
+),
+
 missing as (
 
     select
         'every replayed day has a verdict' as claim,
-        curves.source,
-        cast(curves.as_of_date as string) as example
-    from (select distinct source, as_of_date from {{ ref('int_completion_curves') }}) as curves
+        curve_days.source,
+        cast(curve_days.as_of_date as string) as example
+    from curve_days
     left join delays
         on
-            curves.source = delays.source
-            and curves.as_of_date = delays.known_on
+            curve_days.source = delays.source
+            and curve_days.as_of_date = delays.known_on
             and delays.marketplace = 'all'
     where delays.source is null
 

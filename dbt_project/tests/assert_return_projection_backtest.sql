@@ -42,7 +42,7 @@ returned as (
             and returns.order_line_id is not null
             and cast(returns.ordered_at as date)
             between backtest.cohort_start and backtest.cohort_end
-            and returns.returned_date <= backtest.known_on
+            and backtest.known_on >= returns.returned_date
     group by backtest.source, backtest.known_on, backtest.cohort_kind, backtest.cohort_start
 
 ),

@@ -1,7 +1,7 @@
 -- The triangle of returns, cut along ages: for each replayed day, stratum and age how many returns
 -- came at this age (`return_count`), and how many had come at this age or before of the sales that
--- could be watched for so long (`at_risk_count`), both on the last diagonals only. Their ratio is the
--- reversed hazard (chain ladder on daily ages; Lynden-Bell for right-truncated delays): it asks no
+-- could be watched for so long (`at_risk_count`), both on the last diagonals only. Their ratio is
+-- the reversed hazard (chain ladder on daily ages; Lynden-Bell for right-truncated delays): it asks no
 -- number of sales, so a return rate that moves does not bend the curve.
 
 with as_of_dates as (
@@ -16,8 +16,8 @@ return_cells as (
 
 ),
 
--- which stretch of ages does a return count for, seen from each replayed day? It joins when it comes
--- (or when its diagonal enters the window) and leaves at the age its sale has reached by then
+-- which stretch of ages does a return count for, seen from each replayed day? It joins when it
+-- comes (or when its diagonal enters the window) and leaves at the age its sale has reached by then
 seen as (
 
     select

@@ -52,10 +52,7 @@ stratum_1_hazards as (
     select
         category_counts.*,
         cast({{ policy_value('completion_pooling_returns') }} as double) as prior_count,
-        (category_counts.return_count
-        + {{ policy_value('completion_pooling_returns') }} * source_hazards.hazard)
-        / (category_counts.at_risk_count + {{ policy_value('completion_pooling_returns') }})
-            as hazard
+        {{ pooled_hazard('category_counts', 'source_hazards') }} as hazard
     from category_counts
     inner join source_hazards
         on
@@ -70,10 +67,7 @@ stratum_2_hazards as (
     select
         country_counts.*,
         cast({{ policy_value('completion_pooling_returns') }} as double) as prior_count,
-        (country_counts.return_count
-        + {{ policy_value('completion_pooling_returns') }} * stratum_1_hazards.hazard)
-        / (country_counts.at_risk_count + {{ policy_value('completion_pooling_returns') }})
-            as hazard
+        {{ pooled_hazard('country_counts', 'stratum_1_hazards') }} as hazard
     from country_counts
     inner join stratum_1_hazards
         on
@@ -94,6 +88,17 @@ hazards as (
 
 ),
 
+-- Greenwood's formula in reversed time
+steps as (
+
+    select
+        *,
+        hazard / (greatest(1 - hazard, 1e-12) * greatest(at_risk_count + prior_count, 1))
+            as step_variance
+    from hazards
+
+),
+
 -- sums of logarithms from the last age down to the one after this
 products as (
 
@@ -104,15 +109,12 @@ products as (
             order by age_days desc
             rows between unbounded preceding and 1 preceding
         ) as log_completion,
-        sum(
-            hazard
-            / (greatest(1 - hazard, 1e-12) * greatest(at_risk_count + prior_count, 1))
-        ) over (
+        sum(step_variance) over (
             partition by source, as_of_date, level, stratum_1, stratum_2
             order by age_days desc
             rows between unbounded preceding and 1 preceding
         ) as log_variance
-    from hazards
+    from steps
 
 ),
 

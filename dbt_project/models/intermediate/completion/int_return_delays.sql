@@ -132,7 +132,7 @@ dispersions as (
             and quietest.as_of_date = flows.as_of_date
             and quietest.marketplace = flows.marketplace
             and flows.expected_returns > 0
-            and (flows.day < quietest.first_day or flows.day > quietest.last_day)
+            and (quietest.first_day > flows.day or quietest.last_day < flows.day)
     group by quietest.source, quietest.as_of_date, quietest.marketplace
 
 ),
@@ -202,18 +202,26 @@ begun as (
         holes.last_day,
         scoped_returns.ordered_date,
         sum(
-            case when scoped_returns.returned_date < holes.first_day then return_count else 0 end
+            case
+                when scoped_returns.returned_date < holes.first_day
+                    then scoped_returns.return_count
+                else 0
+            end
         ) as returned_before,
         sum(
-            case when scoped_returns.returned_date >= holes.first_day then return_count else 0 end
+            case
+                when scoped_returns.returned_date >= holes.first_day
+                    then scoped_returns.return_count
+                else 0
+            end
         ) as returned_inside
     from holes
     inner join scoped_returns
         on
             holes.source = scoped_returns.source
             and holes.marketplace = scoped_returns.marketplace
-            and scoped_returns.ordered_date < holes.first_day
-            and scoped_returns.returned_date <= holes.last_day
+            and holes.first_day > scoped_returns.ordered_date
+            and holes.last_day >= scoped_returns.returned_date
             and {{ days_between('scoped_returns.ordered_date', 'holes.first_day') }}
             <= {{ policy_value('completion_max_age_days') }}
     group by
@@ -277,7 +285,7 @@ recent_ages as (
             holes.source = flows.source
             and holes.as_of_date = flows.as_of_date
             and holes.marketplace = flows.marketplace
-            and flows.day > holes.last_day
+            and holes.last_day < flows.day
             and {{ days_between('flows.day', 'holes.as_of_date') }} < 14
     inner join flows as earlier_flows
         on

@@ -26,11 +26,10 @@ order_parts as (
         count(*) as lines_squared,
         sum(case when returned_quantity > 0 then 1 else 0 end) as lines_returned,
         sum(quantity) as units_sold,
-        sum(cast(quantity as decimal(18, 0)) * cast(quantity as decimal(18, 0))) as units_squared,
+        sum({{ crossed('quantity', 'quantity') }}) as units_squared,
         sum(returned_quantity) as units_returned,
         cast(sum(net_amount) as decimal(18, 2)) as value_sold,
-        sum(cast(net_amount as decimal(18, 2)) * cast(net_amount as decimal(18, 2)))
-            as value_squared,
+        sum({{ crossed('net_amount', 'net_amount') }}) as value_squared,
         cast(sum(refund_amount) as decimal(18, 2)) as value_returned
     from order_lines
     group by source, category, {{ month_start('ordered_date') }}, order_id
@@ -47,17 +46,9 @@ months as (
         sum({{ unit }}_sold) as {{ unit }}_sold,
         sum({{ unit }}_returned) as {{ unit }}_returned,
         sum({{ unit }}_squared) as {{ unit }}_squared,
-        sum(
-            cast({{ unit }}_returned as decimal(18, 2))
-            * cast({{ unit }}_returned as decimal(18, 2))
-        ) as {{ unit }}_returned_squared,
-        sum(
-            cast({{ unit }}_sold as decimal(18, 2)) * cast({{ unit }}_sold as decimal(18, 2))
-        ) as {{ unit }}_sold_squared,
-        sum(
-            cast({{ unit }}_returned as decimal(18, 2))
-            * cast({{ unit }}_sold as decimal(18, 2))
-        ) as {{ unit }}_crossed
+        sum({{ crossed(unit ~ '_returned', unit ~ '_returned') }}) as {{ unit }}_returned_squared,
+        sum({{ crossed(unit ~ '_sold', unit ~ '_sold') }}) as {{ unit }}_sold_squared,
+        sum({{ crossed(unit ~ '_returned', unit ~ '_sold') }}) as {{ unit }}_crossed
         {%- endfor %}
     from order_parts
     group by source, category, sale_month

@@ -180,7 +180,7 @@ days as (
     inner join {{ ref('int_days') }} as int_days
         on
             as_of_dates.source = int_days.source
-            and int_days.day <= as_of_dates.as_of_date
+            and as_of_dates.as_of_date >= int_days.day
             and {{ days_between('int_days.day', 'as_of_dates.as_of_date') }}
             < 2 * {{ policy_value('delay_search_days') }}
 
@@ -199,7 +199,7 @@ expected as (
     inner join scoped_sales
         on
             days.source = scoped_sales.source
-            and scoped_sales.ordered_date <= days.day
+            and days.day >= scoped_sales.ordered_date
     inner join curves
         on
             days.source = curves.source

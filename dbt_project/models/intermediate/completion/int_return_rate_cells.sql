@@ -36,33 +36,70 @@ slices as (
 
 ),
 
+reference_rates as (
+
+    select
+        reference_rates.source,
+        reference_rates.stratum_1,
+        reference_rates.reference_rate
+    from {{ ref('int_reference_rates') }} as reference_rates
+    inner join {{ ref('int_as_of_dates') }} as as_of_dates
+        on
+            reference_rates.source = as_of_dates.source
+            and reference_rates.as_of_date = as_of_dates.as_of_date
+            and as_of_dates.is_current
+
+),
+
+stratified_lines as (
+
+    select
+        *,
+        {{ completion_stratum(1) }} as stratum_1
+    from order_lines
+
+),
+
 sale_rows as (
 
     select
-        order_lines.source,
-        order_lines.ordered_date as day,
-        order_lines.marketplace,
-        order_lines.category,
-        order_lines.country,
-        order_lines.seller_id as seller,
-        order_lines.product_id as product,
-        order_lines.customer_id,
+        lines.source,
+        lines.ordered_date as day,
+        lines.marketplace,
+        lines.category,
+        lines.country,
+        lines.seller_id as seller,
+        lines.product_id as product,
+        lines.customer_id,
         1 as lines_sold,
-        case when order_lines.returned_quantity > 0 then 1 else 0 end as lines_returned,
-        order_lines.quantity as units_sold,
-        order_lines.returned_quantity as units_returned,
-        order_lines.net_amount as value_sold,
-        order_lines.refund_amount as value_returned,
-        case when order_lines.is_mature then 1 else 0 end as mature_weight,
-        coalesce(order_lines.maturity, 1) as maturity,
-        coalesce(order_lines.maturity_se, 0) as maturity_se,
-        case when order_lines.maturity is null then 1 else 0 end as lines_without_maturity,
+        case when lines.returned_quantity > 0 then 1 else 0 end as lines_returned,
+        lines.quantity as units_sold,
+        lines.returned_quantity as units_returned,
+        lines.net_amount as value_sold,
+        lines.refund_amount as value_returned,
+        case when lines.is_mature then 1 else 0 end as mature_weight,
+        coalesce(lines.maturity, 1) as maturity,
+        coalesce(lines.maturity_se, 0) as maturity_se,
+        -- only ratios of it matter: a source without a curve may take any
+        cast(
+            coalesce(reference_rates.reference_rate, 1) * coalesce(lines.maturity, 1)
+            as decimal(9, 6)
+        ) as expected_rate,
+        cast(
+            coalesce(reference_rates.reference_rate, 1) * (1 - coalesce(lines.maturity, 1))
+            as decimal(9, 6)
+        ) as open_rate,
+        case when lines.maturity is null then 1 else 0 end as lines_without_maturity,
         0 as lines_booked,
         0 as units_booked,
         cast(0 as decimal(18, 4)) as value_booked
-    from order_lines
+    from stratified_lines as lines
     inner join sources
-        on order_lines.source = sources.source
+        on lines.source = sources.source
+    left join reference_rates
+        on
+            lines.source = reference_rates.source
+            and lines.stratum_1 = reference_rates.stratum_1
 
 ),
 
@@ -98,6 +135,8 @@ return_rows as (
         0 as mature_weight,
         cast(0 as decimal(9, 6)) as maturity,
         cast(0 as decimal(9, 6)) as maturity_se,
+        cast(0 as decimal(9, 6)) as expected_rate,
+        cast(0 as decimal(9, 6)) as open_rate,
         0 as lines_without_maturity,
         case when order_line_id is null or return_number = 1 then 1 else 0 end as lines_booked,
         quantity as units_booked,
@@ -114,7 +153,7 @@ all_rows as (
 
 ),
 
-lines as (
+entities as (
 
     select
         all_rows.*,
@@ -143,7 +182,7 @@ lines as (
 {%- for unit in ['lines', 'units', 'value'] %}
 {%- for sum in [
     'sold', 'returned', 'mature', 'mature_returned', 'booked', 'exposure', 'exposure_error',
-    'squared',
+    'expected', 'open', 'squared',
 ] %}
 {%- do sums.append(unit ~ '_' ~ sum) %}
 {%- endfor %}
@@ -167,12 +206,13 @@ parts as (
         sum({{ unit }}_sold * mature_weight) as {{ unit }}_mature,
         sum({{ unit }}_returned * mature_weight) as {{ unit }}_mature_returned,
         sum({{ unit }}_booked) as {{ unit }}_booked,
-        sum({{ unit }}_sold * maturity) as {{ unit }}_exposure,
-        sum({{ unit }}_sold * maturity_se) as {{ unit }}_exposure_error,
-        sum(cast({{ unit }}_sold as decimal(18, 2)) * cast({{ unit }}_sold as decimal(18, 2)))
-            as {{ unit }}_squared
+        sum({{ weighted(unit ~ '_sold', 'maturity') }}) as {{ unit }}_exposure,
+        sum({{ weighted(unit ~ '_sold', 'maturity_se') }}) as {{ unit }}_exposure_error,
+        sum({{ weighted(unit ~ '_sold', 'expected_rate') }}) as {{ unit }}_expected,
+        sum({{ weighted(unit ~ '_sold', 'open_rate') }}) as {{ unit }}_open,
+        sum({{ crossed(unit ~ '_sold', unit ~ '_sold') }}) as {{ unit }}_squared
         {%- endfor %}
-    from lines
+    from entities
     group by source, entity_{{ entity_type }}, week_start, month_start
     {%- if not loop.last %}
 

@@ -20,10 +20,8 @@ cells as (
         count(*) as line_count,
         sum(quantity) as quantity,
         sum(net_amount) as net_amount,
-        sum(cast(quantity as decimal(18, 0)) * cast(quantity as decimal(18, 0)))
-            as squared_quantity,
-        sum(cast(net_amount as decimal(18, 2)) * cast(net_amount as decimal(18, 2)))
-            as squared_amount
+        sum({{ crossed('quantity', 'quantity') }}) as squared_quantity,
+        sum({{ crossed('net_amount', 'net_amount') }}) as squared_amount
     from order_lines
     group by
         source, cast(ordered_at as date), marketplace, category, country, original_currency

@@ -28,17 +28,17 @@ sources as (
 
 ),
 
--- the latest sales of which enough has come, and the quarter before them; ages without the standstill
+-- the latest sales of which enough has come, and the quarter before them
 windowed as (
 
     select
         *,
         case
-            when age_days - lag_days < 42 then 'recent'
+            when age_days - lag_days < 28 then 'recent'
             else 'reference'
         end as sale_window
     from cells
-    where age_days - lag_days < 133 and (maturity >= 0.3 or age_days - lag_days >= 42)
+    where age_days - lag_days < 119 and (maturity >= 0.3 or age_days - lag_days >= 28)
 
 ),
 
@@ -50,8 +50,8 @@ scoped as (
         marketplace,
         sale_window,
         sum(returned_line_count) as returned_line_count,
-        sum(line_count * maturity) as exposure,
-        sum(line_count * maturity_se) as exposure_error
+        sum({{ weighted('line_count', 'maturity') }}) as exposure,
+        sum({{ weighted('line_count', 'maturity_se') }}) as exposure_error
     from windowed
     group by source, as_of_date, marketplace, sale_window
 
@@ -63,8 +63,8 @@ scoped as (
         '*' as marketplace,
         sale_window,
         sum(returned_line_count) as returned_line_count,
-        sum(line_count * maturity) as exposure,
-        sum(line_count * maturity_se) as exposure_error
+        sum({{ weighted('line_count', 'maturity') }}) as exposure,
+        sum({{ weighted('line_count', 'maturity_se') }}) as exposure_error
     from windowed
     group by source, as_of_date, sale_window
 

@@ -1,6 +1,15 @@
 with cells as (
 
-    select * from {{ ref('int_sale_cells_replayed') }} where is_month_end
+    select
+        cells.*,
+        reference_rates.reference_rate
+    from {{ ref('int_sale_cells_replayed') }} as cells
+    inner join {{ ref('int_reference_rates') }} as reference_rates
+        on
+            cells.source = reference_rates.source
+            and cells.as_of_date = reference_rates.as_of_date
+            and cells.stratum_1 = reference_rates.stratum_1
+    where cells.is_month_end
 
 ),
 
@@ -34,8 +43,8 @@ sources as (
 
 ),
 
--- each month that was still open on the replayed day, and the last thirty days, whose rate so far is
--- what most dashboards show
+-- each month that was still open on the replayed day, and the last thirty days, whose rate so far
+-- is what most dashboards show
 cohort_cells as (
 
     select
@@ -130,11 +139,22 @@ cohorts as (
         cast(sum(compared.{{ sold }}) as decimal(18, 4)) as denominator,
         cast(sum(compared.line_count) as double) as line_count,
         cast(sum(compared.{{ returned }}) as decimal(18, 4)) as numerator,
-        cast(sum(compared.{{ sold }} * compared.maturity) as double) as exposure,
-        cast(sum(compared.{{ sold }} * compared.maturity_se) as double) as exposure_error,
+        cast(sum({{ weighted('compared.' ~ sold, 'compared.maturity') }}) as double) as exposure,
+        cast(sum({{ weighted('compared.' ~ sold, 'compared.maturity_se') }}) as double) as exposure_error,
+        cast(
+            sum(
+                {{ weighted('compared.' ~ sold, 'compared.reference_rate') }} * compared.maturity
+            ) as double
+        ) as expected,
+        cast(
+            sum(
+                {{ weighted('compared.' ~ sold, 'compared.reference_rate') }}
+                * (1 - compared.maturity)
+            ) as double
+        ) as open_expected,
         sum(cast(compared.{{ squares }} as decimal(38, 4))) as squares,
         cast(sum(compared.{{ final_returned }}) as decimal(18, 4)) as final_numerator,
-        cast(sum(compared.{{ sold }} * compared.final_maturity) as double) as final_exposure
+        cast(sum({{ weighted('compared.' ~ sold, 'compared.final_maturity') }}) as double) as final_exposure
     from compared
     cross join entity_types
     group by
@@ -170,7 +190,10 @@ years as (
         cast(sum(cells.{{ sold }}) as double) as denominator,
         cast(sum(cells.line_count) as double) as line_count,
         cast(sum(cells.{{ returned }}) as double) as numerator,
-        cast(sum(cells.{{ sold }} * cells.maturity) as double) as exposure
+        cast(
+            sum({{ weighted('cells.' ~ sold, 'cells.reference_rate') }} * cells.maturity) as double
+        ) as expected,
+        cast(sum({{ weighted('cells.' ~ sold, 'cells.reference_rate') }}) as double) as expected_in_all
     from cells
     cross join entity_types
     group by
@@ -192,8 +215,9 @@ source_years as (
         source,
         known_on,
         unit,
-        coalesce(numerator / nullif(exposure, 0), 0) as source_rate,
-        denominator / line_count as line_weight
+        coalesce(numerator / nullif(expected, 0), 0) as source_ratio,
+        denominator / line_count as line_weight,
+        expected_in_all / line_count as line_expected
     from years
     where entity_type = 'all'
 
@@ -204,10 +228,11 @@ priors as (
     select
         cohorts.*,
         prior_exposures.prior_exposure_lines * source_years.line_weight as prior_exposure,
-        {{ exposure_rate(
-            'years.numerator', 'years.exposure', 'source_years.source_rate',
-            policy_value('prior_exposure_lines') ~ ' * source_years.line_weight'
-        ) }} as prior_rate,
+        prior_exposures.prior_exposure_lines * source_years.line_expected as prior_expected,
+        {{ exposure_ratio(
+            'years.numerator', 'years.expected', 'source_years.source_ratio',
+            policy_value('prior_exposure_lines') ~ ' * source_years.line_expected'
+        ) }} as prior_ratio,
         dispersions.dispersion
     from cohorts
     inner join source_years
@@ -240,8 +265,20 @@ rated as (
 
     select
         *,
-        {{ exposure_rate('numerator', 'exposure', 'prior_rate', 'prior_exposure') }} as rate
+        coalesce(
+            {{ exposure_ratio('numerator', 'expected', 'prior_ratio', 'prior_expected') }}, 0
+        ) as ratio
     from priors
+
+),
+
+remaining as (
+
+    select
+        *,
+        ratio * open_expected as remaining,
+        least(1, ratio * (expected + open_expected) / cast(denominator as double)) as rate
+    from rated
 
 ),
 
@@ -249,14 +286,13 @@ projected as (
 
     select
         *,
-        {{ projected_rate('numerator', 'denominator', 'exposure', 'prior_rate', 'prior_exposure') }}
+        least(1, (cast(numerator as double) + remaining) / cast(denominator as double))
             as projected_rate,
-        rate * (cast(denominator as double) - exposure) as remaining,
         {{ projection_variance(
             'rate', 'denominator', 'exposure', 'prior_exposure', 'cast(squares as double)',
             'dispersion', 'exposure_error'
         ) }} as variance
-    from rated
+    from remaining
 
 ),
 

@@ -62,6 +62,10 @@ units as (
         cast({{ unit }}_exposure as decimal(28, 6)) as exact_exposure,
         cast({{ unit }}_exposure as double) as exposure,
         cast({{ unit }}_exposure_error as double) as exposure_error,
+        cast({{ unit }}_expected as decimal(28, 6)) as exact_expected,
+        cast({{ unit }}_open as decimal(28, 6)) as exact_open,
+        cast({{ unit }}_expected as double) as expected,
+        cast({{ unit }}_open as double) as open_expected,
         cast({{ unit }}_squared as double) as squares
     from cells
     {%- if not loop.last %}
@@ -84,7 +88,9 @@ histories as (
         sum(units.line_count) as line_count,
         cast(sum(units.denominator) as double) as denominator,
         cast(sum(units.numerator) as double) as numerator,
-        cast(sum(units.exact_exposure) as double) as exposure
+        cast(sum(units.exact_exposure) as double) as exposure,
+        cast(sum(units.exact_expected) as double) as expected,
+        cast(sum(units.exact_expected + units.exact_open) as double) as expected_in_all
     from units
     inner join sources
         on
@@ -114,8 +120,10 @@ source_histories as (
         source,
         period_grain,
         unit,
-        coalesce(numerator / nullif(exposure, 0), 0) as source_rate,
-        denominator / nullif(line_count, 0) as line_weight
+        coalesce(numerator / nullif(expected, 0), 0) as source_ratio,
+        denominator / nullif(line_count, 0) as line_weight,
+        -- what one line is expected to bring back, in the unit of the row
+        expected_in_all / nullif(line_count, 0) as line_expected
     from histories
     where entity_type = 'all'
 
@@ -131,13 +139,14 @@ priors as (
         members.period_grain,
         members.unit,
         prior_exposures.prior_exposure_lines * source_histories.line_weight as prior_exposure,
+        prior_exposures.prior_exposure_lines * source_histories.line_expected as prior_expected,
         coalesce(
-            {{ exposure_rate(
-                'histories.numerator', 'histories.exposure', 'source_histories.source_rate',
-                policy_value('prior_exposure_lines') ~ ' * source_histories.line_weight'
+            {{ exposure_ratio(
+                'histories.numerator', 'histories.expected', 'source_histories.source_ratio',
+                policy_value('prior_exposure_lines') ~ ' * source_histories.line_expected'
             ) }},
-            source_histories.source_rate
-        ) as prior_rate,
+            source_histories.source_ratio
+        ) as prior_ratio,
         dispersions.dispersion
     from members
     left join histories
@@ -173,11 +182,13 @@ rated as (
     select
         units.*,
         priors.prior_exposure,
-        priors.prior_rate,
         priors.dispersion,
-        {{ exposure_rate(
-            'units.numerator', 'units.exposure', 'priors.prior_rate', 'priors.prior_exposure'
-        ) }} as rate
+        coalesce(
+            {{ exposure_ratio(
+                'units.numerator', 'units.expected', 'priors.prior_ratio', 'priors.prior_expected'
+            ) }},
+            0
+        ) as ratio
     from units
     inner join priors
         on
@@ -189,18 +200,30 @@ rated as (
 
 ),
 
+remaining as (
+
+    select
+        *,
+        ratio * open_expected as remaining,
+        least(
+            1, ratio * (expected + open_expected) / nullif(cast(denominator as double), 0)
+        ) as rate
+    from rated
+
+),
+
 projected as (
 
     select
         *,
-        {{ projected_rate('numerator', 'denominator', 'exposure', 'prior_rate', 'prior_exposure') }}
-            as projected_rate,
-        rate * (cast(denominator as double) - exposure) as remaining,
+        least(
+            1, (cast(numerator as double) + remaining) / nullif(cast(denominator as double), 0)
+        ) as projected_rate,
         {{ projection_variance(
             'rate', 'denominator', 'exposure', 'prior_exposure', 'squares', 'dispersion',
             'exposure_error'
         ) }} as variance
-    from rated
+    from remaining
 
 ),
 
