@@ -36,6 +36,12 @@ rates as (
 
 ),
 
+curves as (
+
+    select distinct source from {{ ref('int_completion_curves') }}
+
+),
+
 order_facts as (
 
     select
@@ -115,13 +121,22 @@ joined as (
         coalesce(return_facts.returns, 0) as returns,
         coalesce(return_facts.matched_returns, 0) as matched_returns,
         coalesce(return_facts.dated_returns, 0) as dated_returns,
+        case when curves.source is not null then return_facts.dated_returns else 0 end
+            as returns_with_curve,
         coalesce(product_facts.lines_with_unit_cost, 0) as lines_with_unit_cost,
         coalesce(rate_facts.lines_with_cost_rates, 0) as lines_with_cost_rates,
         case
             when sources.has_returns or return_facts.returns > 0
                 then coalesce(line_facts.order_lines, 0)
             else 0
-        end as lines_with_recorded_returns
+        end as lines_with_recorded_returns,
+        coalesce(
+            least(
+                {{ days_between('sources.first_event_date', 'sources.as_of_date') }} + 1,
+                {{ policy_value('completion_max_age_days') }}
+            ),
+            0
+        ) as days_of_history
     from sources
     left join line_facts
         on sources.source = line_facts.source
@@ -129,6 +144,8 @@ joined as (
         on sources.source = order_facts.source
     left join return_facts
         on sources.source = return_facts.source
+    left join curves
+        on sources.source = curves.source
     left join product_facts
         on sources.source = product_facts.source
     left join rate_facts
@@ -142,9 +159,16 @@ final as (
         'order_lines', 'lines_with_customer', 'lines_with_seller', 'lines_with_marketplace',
         'lines_with_category', 'lines_with_country', 'mature_lines', 'lines_with_known_return',
         'lines_of_unambiguous_orders', 'returns', 'matched_returns', 'dated_returns',
-        'lines_with_unit_cost', 'lines_with_cost_rates', 'lines_with_recorded_returns',
+        'returns_with_curve', 'lines_with_unit_cost', 'lines_with_cost_rates',
+        'lines_with_recorded_returns', 'days_of_history',
     ] %}
-    {%- set total = 'returns' if fact in ('matched_returns', 'dated_returns') else 'order_lines' %}
+    {%- if fact == 'days_of_history' %}
+    {%- set total = policy_value('completion_max_age_days') %}
+    {%- elif fact in ['matched_returns', 'dated_returns', 'returns_with_curve'] %}
+    {%- set total = 'returns' %}
+    {%- else %}
+    {%- set total = 'order_lines' %}
+    {%- endif %}
 
     select
         source,
