@@ -53,6 +53,7 @@ stratum_2_curves as (
 sale_days as (
 
     select distinct
+        maturity_id,
         source,
         ordered_date,
         marketplace,
@@ -85,6 +86,7 @@ lags as (
 aged as (
 
     select
+        sale_days.maturity_id,
         sale_days.source,
         as_of_dates.as_of_date,
         sale_days.ordered_date,
@@ -131,6 +133,7 @@ effective as (
 final as (
 
     select
+        effective.maturity_id,
         effective.source,
         effective.as_of_date,
         effective.ordered_date,

@@ -9,6 +9,12 @@ with returns as (
 
 ),
 
+sale_cells as (
+
+    select * from {{ ref('int_sale_cells') }}
+
+),
+
 aged as (
 
     select
@@ -51,7 +57,7 @@ clumps as (
 
 ),
 
-final as (
+cells as (
 
     select
         source,
@@ -60,18 +66,47 @@ final as (
         category,
         country,
         original_currency,
-        {{ completion_stratum(1) }} as stratum_1,
-        {{ completion_stratum(2) }} as stratum_2,
-        cast(days_to_return as bigint) as days_to_return,
-        cast({{ dbt.dateadd('day', 'days_to_return', 'ordered_date') }} as date) as returned_date,
-        cast(sum(return_count) as bigint) as return_count,
-        cast(sum(return_count * return_count) as bigint) as squared_return_count,
-        cast(sum(returned_line_count) as bigint) as returned_line_count,
-        cast(sum(quantity) as bigint) as quantity,
-        cast(sum(refund_amount) as decimal(18, 4)) as refund_amount
+        days_to_return,
+        sum(return_count) as return_count,
+        sum(return_count * return_count) as squared_return_count,
+        sum(returned_line_count) as returned_line_count,
+        sum(quantity) as quantity,
+        sum(refund_amount) as refund_amount
     from clumps
     group by
         source, ordered_date, marketplace, category, country, original_currency, days_to_return
+
+),
+
+final as (
+
+    select
+        sale_cells.cell_id,
+        cells.source,
+        cells.ordered_date,
+        cells.marketplace,
+        cells.category,
+        cells.country,
+        cells.original_currency,
+        sale_cells.stratum_1,
+        sale_cells.stratum_2,
+        cast(cells.days_to_return as bigint) as days_to_return,
+        cast({{ dbt.dateadd('day', 'cells.days_to_return', 'cells.ordered_date') }} as date)
+            as returned_date,
+        cast(cells.return_count as bigint) as return_count,
+        cast(cells.squared_return_count as bigint) as squared_return_count,
+        cast(cells.returned_line_count as bigint) as returned_line_count,
+        cast(cells.quantity as bigint) as quantity,
+        cast(cells.refund_amount as decimal(18, 4)) as refund_amount
+    from cells
+    inner join sale_cells
+        on
+            cells.source = sale_cells.source
+            and cells.ordered_date = sale_cells.ordered_date
+            and cells.marketplace = sale_cells.marketplace
+            and cells.category = sale_cells.category
+            and cells.country = sale_cells.country
+            and cells.original_currency = sale_cells.original_currency
 
 )
 

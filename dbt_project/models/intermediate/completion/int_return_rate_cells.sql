@@ -153,10 +153,38 @@ all_rows as (
 
 ),
 
+-- what is added up, once per line, to six decimals
 entities as (
 
     select
-        all_rows.*,
+        all_rows.source,
+        all_rows.lines_without_maturity
+        {%- for unit in ['lines', 'units', 'value'] %},
+        all_rows.{{ unit }}_sold,
+        all_rows.{{ unit }}_returned,
+        all_rows.{{ unit }}_sold * all_rows.mature_weight as {{ unit }}_mature,
+        all_rows.{{ unit }}_returned * all_rows.mature_weight as {{ unit }}_mature_returned,
+        all_rows.{{ unit }}_booked,
+        {%- for column, share in [
+            ('exposure', 'maturity'), ('exposure_error', 'maturity_se'),
+            ('expected', 'expected_rate'), ('open', 'open_rate'),
+        ] %}
+        {%- if unit == 'lines' %}
+        all_rows.{{ share }} * all_rows.lines_sold as lines_{{ column }},
+        {%- else %}
+        cast(
+            {{ weighted('all_rows.' ~ unit ~ '_sold', 'all_rows.' ~ share) }}
+            as decimal({{ 18 if unit == 'units' else 22 }}, 6)
+        ) as {{ unit }}_{{ column }},
+        {%- endif %}
+        {%- endfor %}
+        {%- if unit == 'lines' %}
+        all_rows.lines_sold as lines_squared
+        {%- else %}
+        {{ crossed('all_rows.' ~ unit ~ '_sold', 'all_rows.' ~ unit ~ '_sold') }}
+            as {{ unit }}_squared
+        {%- endif %}
+        {%- endfor %},
         'all' as entity_all,
         coalesce(all_rows.marketplace, 'unknown') as entity_marketplace,
         coalesce(all_rows.category, 'unknown') as entity_category,
@@ -199,18 +227,9 @@ parts as (
         entity_{{ entity_type }} as entity_id,
         week_start,
         month_start,
-        sum(lines_without_maturity) as lines_without_maturity
-        {%- for unit in ['lines', 'units', 'value'] %},
-        sum({{ unit }}_sold) as {{ unit }}_sold,
-        sum({{ unit }}_returned) as {{ unit }}_returned,
-        sum({{ unit }}_sold * mature_weight) as {{ unit }}_mature,
-        sum({{ unit }}_returned * mature_weight) as {{ unit }}_mature_returned,
-        sum({{ unit }}_booked) as {{ unit }}_booked,
-        sum({{ weighted(unit ~ '_sold', 'maturity') }}) as {{ unit }}_exposure,
-        sum({{ weighted(unit ~ '_sold', 'maturity_se') }}) as {{ unit }}_exposure_error,
-        sum({{ weighted(unit ~ '_sold', 'expected_rate') }}) as {{ unit }}_expected,
-        sum({{ weighted(unit ~ '_sold', 'open_rate') }}) as {{ unit }}_open,
-        sum({{ crossed(unit ~ '_sold', unit ~ '_sold') }}) as {{ unit }}_squared
+        {%- for sum in sums %}
+        sum({{ sum }}) as {{ sum }}
+        {%- if not loop.last %},{% endif %}
         {%- endfor %}
     from entities
     group by source, entity_{{ entity_type }}, week_start, month_start

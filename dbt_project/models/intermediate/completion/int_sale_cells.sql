@@ -46,23 +46,44 @@ named as (
 
 ),
 
+stratified as (
+
+    select
+        *,
+        {{ completion_stratum(1) }} as stratum_1,
+        {{ completion_stratum(2) }} as stratum_2
+    from named
+
+),
+
+-- whole numbers to join replays by: the cell, and all cells of one maturity
 final as (
 
     select
+        cast(
+            row_number() over (
+                order by source, ordered_date, marketplace, category, country, original_currency
+            ) as bigint
+        ) as cell_id,
+        cast(
+            dense_rank() over (
+                order by source, ordered_date, marketplace, stratum_1, stratum_2
+            ) as bigint
+        ) as maturity_id,
         source,
         ordered_date,
         marketplace,
         category,
         country,
         original_currency,
-        {{ completion_stratum(1) }} as stratum_1,
-        {{ completion_stratum(2) }} as stratum_2,
+        stratum_1,
+        stratum_2,
         cast(line_count as bigint) as line_count,
         cast(quantity as bigint) as quantity,
         cast(net_amount as decimal(18, 4)) as net_amount,
         cast(squared_quantity as double) as squared_quantity,
         cast(squared_amount as double) as squared_amount
-    from named
+    from stratified
 
 )
 

@@ -60,13 +60,8 @@ replayed as (
 returned as (
 
     select
-        return_cells.source,
+        return_cells.cell_id,
         as_of_dates.as_of_date,
-        return_cells.ordered_date,
-        return_cells.marketplace,
-        return_cells.category,
-        return_cells.country,
-        return_cells.original_currency,
         sum(return_cells.returned_line_count) as returned_line_count,
         sum(return_cells.quantity) as returned_quantity,
         sum(return_cells.refund_amount) as refund_amount
@@ -77,20 +72,14 @@ returned as (
             and return_cells.returned_date <= as_of_dates.as_of_date
             and {{ days_between('return_cells.ordered_date', 'as_of_dates.as_of_date') }}
             < {{ policy_value('completion_window_days') }}
-    group by
-        return_cells.source,
-        as_of_dates.as_of_date,
-        return_cells.ordered_date,
-        return_cells.marketplace,
-        return_cells.category,
-        return_cells.country,
-        return_cells.original_currency
+    group by return_cells.cell_id, as_of_dates.as_of_date
 
 ),
 
 final as (
 
     select
+        replayed.cell_id,
         replayed.source,
         replayed.as_of_date,
         replayed.is_current,
@@ -118,21 +107,12 @@ final as (
     from replayed
     left join maturities
         on
-            replayed.source = maturities.source
+            replayed.maturity_id = maturities.maturity_id
             and replayed.as_of_date = maturities.as_of_date
-            and replayed.ordered_date = maturities.ordered_date
-            and replayed.marketplace = maturities.marketplace
-            and replayed.stratum_1 = maturities.stratum_1
-            and replayed.stratum_2 = maturities.stratum_2
     left join returned
         on
-            replayed.source = returned.source
+            replayed.cell_id = returned.cell_id
             and replayed.as_of_date = returned.as_of_date
-            and replayed.ordered_date = returned.ordered_date
-            and replayed.marketplace = returned.marketplace
-            and replayed.category = returned.category
-            and replayed.country = returned.country
-            and replayed.original_currency = returned.original_currency
 
 )
 

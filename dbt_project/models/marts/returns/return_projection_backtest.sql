@@ -68,17 +68,12 @@ cohort_cells as (
 final_returns as (
 
     select
-        source,
-        ordered_date,
-        marketplace,
-        category,
-        country,
-        original_currency,
+        cell_id,
         sum(returned_line_count) as returned_line_count,
         sum(quantity) as returned_quantity,
         sum(refund_amount) as refund_amount
     from return_cells
-    group by source, ordered_date, marketplace, category, country, original_currency
+    group by cell_id
 
 ),
 
@@ -92,21 +87,9 @@ compared as (
         coalesce(final_returns.refund_amount, 0) as final_amount
     from cohort_cells
     left join current_cells
-        on
-            cohort_cells.source = current_cells.source
-            and cohort_cells.ordered_date = current_cells.ordered_date
-            and cohort_cells.marketplace = current_cells.marketplace
-            and cohort_cells.category = current_cells.category
-            and cohort_cells.country = current_cells.country
-            and cohort_cells.original_currency = current_cells.original_currency
+        on cohort_cells.cell_id = current_cells.cell_id
     left join final_returns
-        on
-            cohort_cells.source = final_returns.source
-            and cohort_cells.ordered_date = final_returns.ordered_date
-            and cohort_cells.marketplace = final_returns.marketplace
-            and cohort_cells.category = final_returns.category
-            and cohort_cells.country = final_returns.country
-            and cohort_cells.original_currency = final_returns.original_currency
+        on cohort_cells.cell_id = final_returns.cell_id
 
 ),
 
