@@ -13,21 +13,9 @@ sales_variations as (
 
 ),
 
-lines_rates as (
+rate_variations as (
 
-    select * from {{ ref('int_open_rates') }} where unit = 'lines'
-
-),
-
-prior_exposures as (
-
-    select * from {{ ref('int_prior_exposures') }} where entity_type = 'all'
-
-),
-
-dispersions as (
-
-    select * from {{ ref('int_return_dispersion') }} where unit = 'lines'
+    select * from {{ ref('int_rate_variation') }}
 
 ),
 
@@ -126,27 +114,23 @@ delay_variances as (
 
 ),
 
--- and all categories share what makes one month's sales come back more than another's
-source_rates as (
-
-    select
-        source,
-        as_of_date,
-        least(1, cast(sum(numerator) as double) / nullif(round(sum(exposure), 6), 0)) as rate
-    from lines_rates
-    group by source, as_of_date
-
-),
-
+-- those of a month share what makes it come back more than another
 month_units as (
 
     select
-        source,
-        as_of_date,
-        week_number,
-        round(sum(expected_units), 6) as expected_units
+        rate_groups.source,
+        rate_groups.as_of_date,
+        case scopes.scope when 'all' then 'all' else rate_groups.category end as category,
+        rate_groups.week_number,
+        round(sum(rate_groups.expected_units), 6) as expected_units
     from rate_groups
-    group by source, as_of_date, week_number, sale_month
+    cross join scopes
+    group by
+        rate_groups.source,
+        rate_groups.as_of_date,
+        case scopes.scope when 'all' then 'all' else rate_groups.category end,
+        rate_groups.week_number,
+        rate_groups.sale_month
 
 ),
 
@@ -155,31 +139,20 @@ month_variances as (
     select
         month_units.source,
         month_units.as_of_date,
-        'all' as category,
+        month_units.category,
         month_units.week_number,
-        round(
-            sum(
-                month_units.expected_units * month_units.expected_units
-                * (1 - source_rates.rate) * dispersions.dispersion
-                / (source_rates.rate * prior_exposures.prior_exposure_lines)
-            ),
-            6
-        ) as variance
+        round(sum(month_units.expected_units * month_units.expected_units), 6)
+        * max(rate_variations.relative_variance) as variance
     from month_units
-    inner join source_rates
+    inner join rate_variations
         on
-            month_units.source = source_rates.source
-            and month_units.as_of_date = source_rates.as_of_date
-            and source_rates.rate > 0
-    inner join prior_exposures
-        on
-            month_units.source = prior_exposures.source
-            and month_units.as_of_date = prior_exposures.as_of_date
-    inner join dispersions
-        on
-            month_units.source = dispersions.source
-            and month_units.as_of_date = dispersions.as_of_date
-    group by month_units.source, month_units.as_of_date, month_units.week_number
+            month_units.source = rate_variations.source
+            and month_units.as_of_date = rate_variations.as_of_date
+    group by
+        month_units.source,
+        month_units.as_of_date,
+        month_units.category,
+        month_units.week_number
 
 ),
 
@@ -194,7 +167,7 @@ final as (
         cast(summed.units_from_future_sales as decimal(18, 4)) as units_from_future_sales,
         summed.variance
         + coalesce(delay_variances.variance, 0)
-        + coalesce(month_variances.variance, 0)
+        + month_variances.variance
         + cast(summed.units_from_future_sales as double)
         * cast(summed.units_from_future_sales as double)
         * sales_variations.relative_variance as variance
@@ -211,7 +184,7 @@ final as (
             and summed.as_of_date = delay_variances.as_of_date
             and summed.category = delay_variances.category
             and summed.week_number = delay_variances.week_number
-    left join month_variances
+    inner join month_variances
         on
             summed.source = month_variances.source
             and summed.as_of_date = month_variances.as_of_date

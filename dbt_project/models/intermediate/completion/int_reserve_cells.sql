@@ -46,13 +46,7 @@ open_cells as (
         1 - coalesce(current_cells.maturity, 1) as current_open_share
     from cells
     left join current_cells
-        on
-            cells.source = current_cells.source
-            and cells.ordered_date = current_cells.ordered_date
-            and cells.marketplace = current_cells.marketplace
-            and cells.category = current_cells.category
-            and cells.country = current_cells.country
-            and cells.original_currency = current_cells.original_currency
+        on cells.cell_id = current_cells.cell_id
 
 ),
 
@@ -81,16 +75,15 @@ summed as (
             as recovery_per_unit,
         cast(sum(cell_costs.recovery_per_value * open_cells.open_share) as double)
             as recovery_per_value,
-        min(case when cell_costs.has_recovery_cost then 1 else 0 end) as has_recovery_cost
+        min(
+            case
+                when cell_costs.has_recovery_cost then 1
+                when not cell_costs.has_recovery_cost then 0
+            end
+        ) as has_recovery_cost
     from open_cells
     left join cell_costs
-        on
-            open_cells.source = cell_costs.source
-            and open_cells.ordered_date = cell_costs.ordered_date
-            and open_cells.marketplace = cell_costs.marketplace
-            and open_cells.category = cell_costs.category
-            and open_cells.country = cell_costs.country
-            and open_cells.original_currency = cell_costs.original_currency
+        on open_cells.cell_id = cell_costs.cell_id
     group by
         open_cells.source,
         open_cells.as_of_date,

@@ -15,6 +15,12 @@ products as (
 
 ),
 
+sale_cells as (
+
+    select * from {{ ref('int_sale_cells') }}
+
+),
+
 components as (
 
     select * from {{ ref('int_return_cost_components') }}
@@ -69,12 +75,7 @@ recovery as (
 final as (
 
     select
-        goods.source,
-        goods.ordered_date,
-        goods.marketplace,
-        goods.category,
-        goods.country,
-        goods.original_currency,
+        sale_cells.cell_id,
         cast(goods.net_amount as decimal(18, 4)) as net_amount,
         cast(goods.goods_cost as decimal(18, 4)) as goods_cost,
         recovery.source is not null as has_recovery_cost,
@@ -85,6 +86,14 @@ final as (
         cast(goods.net_amount * coalesce(recovery.refund_share, 0) as decimal(18, 4))
             as recovery_per_value
     from goods
+    inner join sale_cells
+        on
+            goods.source = sale_cells.source
+            and goods.ordered_date = sale_cells.ordered_date
+            and goods.marketplace = sale_cells.marketplace
+            and goods.category = sale_cells.category
+            and goods.country = sale_cells.country
+            and goods.original_currency = sale_cells.original_currency
     left join recovery
         on
             goods.source = recovery.source

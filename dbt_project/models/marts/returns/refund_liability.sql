@@ -4,6 +4,12 @@ with cells as (
 
 ),
 
+rate_variations as (
+
+    select * from {{ ref('int_rate_variation') }}
+
+),
+
 sale_cells as (
 
     select * from {{ ref('int_sale_cells') }}
@@ -84,8 +90,11 @@ reserves as (
         sum(cells.liability_amount) as liability_amount,
         sum(cells.undecided_amount) as undecided_amount,
         sum(cells.expected_lines) as expected_lines,
+        -- chance adds up; what moves all cells at once is added up before it is squared
         cast(sum(cells.variance) as double)
-        + power(cast(sum(cells.curve_error) as double), 2) as variance,
+        + power(cast(sum(cells.curve_error) as double), 2)
+        + power(cast(sum(cells.liability_amount) as double), 2)
+        * max(rate_variations.relative_variance) as variance,
         sum(cells.costed_amount) as costed_amount,
         sum(cells.goods_cost_amount) as goods_cost_amount,
         case
@@ -110,6 +119,10 @@ reserves as (
         on
             cells.source = days.source
             and cells.as_of_date = days.known_on
+    inner join rate_variations
+        on
+            cells.source = rate_variations.source
+            and cells.as_of_date = rate_variations.as_of_date
     cross join scopes
     group by
         cells.source,
