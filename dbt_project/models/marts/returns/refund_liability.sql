@@ -240,6 +240,19 @@ opened as (
 
 ),
 
+-- a gamma distribution has its highest upper end at this variance, a larger one would lower it
+capped as (
+
+    select
+        *,
+        least(
+            variance,
+            power(1.5 * {{ interval_z() }} * cast(liability_amount as double), 2)
+        ) as bounding_variance
+    from opened
+
+),
+
 -- with so few lines expected that perhaps none comes, the lower end is nothing
 judged as (
 
@@ -263,17 +276,17 @@ judged as (
                 least(
                     liability_amount,
                     {{ money(gamma_bound(
-                        'cast(liability_amount as double)', 'variance', interval_z(), '-'
+                        'cast(liability_amount as double)', 'bounding_variance', interval_z(), '-'
                     )) }}
                 )
         end as liability_lo,
         greatest(
             liability_amount,
             {{ money(gamma_bound(
-                'cast(liability_amount as double)', 'variance', interval_z(), '+'
+                'cast(liability_amount as double)', 'bounding_variance', interval_z(), '+'
             )) }}
         ) as liability_hi
-    from opened
+    from capped
 
 ),
 

@@ -258,6 +258,17 @@ joined as (
 
 ),
 
+-- a gamma distribution has its highest upper end at this variance, a larger one would lower it
+capped as (
+
+    select
+        *,
+        least(variance, power(1.5 * {{ interval_z() }} * cast(expected_units as double), 2))
+            as bounding_variance
+    from joined
+
+),
+
 -- with so few units expected that perhaps none comes, the lower end is none
 bounded as (
 
@@ -272,17 +283,17 @@ bounded as (
                 least(
                     expected_units,
                     {{ money(gamma_bound(
-                        'cast(expected_units as double)', 'variance', interval_z(), '-'
+                        'cast(expected_units as double)', 'bounding_variance', interval_z(), '-'
                     )) }}
                 )
         end as expected_lo,
         greatest(
             expected_units,
             {{ money(gamma_bound(
-                'cast(expected_units as double)', 'variance', interval_z(), '+'
+                'cast(expected_units as double)', 'bounding_variance', interval_z(), '+'
             )) }}
         ) as expected_hi
-    from joined
+    from capped
 
 ),
 
