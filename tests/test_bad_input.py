@@ -640,3 +640,46 @@ def test_worlds_built_together_reconcile(worlds: Build) -> None:
         from marts.row_reconciliation where source not like 'nearly%'
         """,
     ) == [(len(WORLDS) - 2, 0, 0, 0)]
+
+
+@pytest.mark.parametrize("source", ["no_returns", "empty_tables", "header_only"])
+def test_without_returns_no_mart_says_that_nothing_came_back(worlds: Build, source: str) -> None:
+    coverage = coverage_of(worlds, source)
+    for mart in ("return_basis_bridge", "return_triangle", "return_change"):
+        where = f"where source = '{source}'"
+        assert support.query(worlds, f"select count(*) from marts.{mart} {where}") == [(0,)]
+        assert coverage[mart][0] == "empty" and coverage[mart][1]
+
+
+def test_returns_without_a_date_have_no_age(worlds: Build) -> None:
+    where = "where source = 'status_on_the_line'"
+    assert support.query(
+        worlds,
+        "select cast(event_date as varchar), sale_date_key, days_between, undated_units "
+        f"from marts.return_basis_bridge {where}",
+    ) == [("2025-01-05", "2025-01-05", 0, 2)]
+    assert support.query(
+        worlds,
+        "select cast(sale_month as varchar), age_week, sold_units, returned_units,"
+        " cumulative_returned_units, cumulative_unit_rate"
+        f" from marts.return_triangle {where} and entity_type = 'all' order by sale_month",
+    ) == [
+        ("2025-01-01", -1, 3, 2, None, None),
+        ("2025-02-01", -1, 3, 0, None, None),
+        ("2025-03-01", -1, 1, 0, None, None),
+        ("2025-06-01", -1, 2, 0, None, None),
+    ]
+    status, reason = coverage_of(worlds, "status_on_the_line")["return_triangle"]
+    assert status == "partial" and "no date" in reason
+
+
+def test_a_single_month_has_a_triangle_and_nothing_to_be_compared_with(worlds: Build) -> None:
+    where = "where source = 'one_month'"
+    assert support.query(
+        worlds,
+        "select age_week, returned_units, cumulative_returned_units, is_complete"
+        f" from marts.return_triangle {where} and entity_type = 'all' order by age_week",
+    ) == [(0, 0, 0, False), (1, 1, 1, False), (2, 0, 1, False)]
+    assert support.query(worlds, f"select count(*) from marts.return_change {where}") == [(0,)]
+    status, reason = coverage_of(worlds, "one_month")["return_change"]
+    assert status == "empty" and "history" in reason

@@ -172,3 +172,14 @@
         else {{ money('cast(' ~ amount ~ ' as decimal(38, 10)) * ' ~ rate) }}
     end
 {%- endmacro %}
+
+{#- A number as text, rounded to a whole one, with commas between thousands: 12,300. -#}
+{% macro whole_number_text(number) -%}
+    {{ return(adapter.dispatch('whole_number_text', 'retour')(number)) }}
+{%- endmacro %}
+{% macro default__whole_number_text(number) -%}
+    format('{:,}', cast(round(cast({{ number }} as double), 0) as bigint))
+{%- endmacro %}
+{% macro spark__whole_number_text(number) -%}
+    format_number(round(cast({{ number }} as double), 0), 0)
+{%- endmacro %}

@@ -37,6 +37,15 @@ doubled as (
     union all
 
     select
+        'policy_comparisons' as seed,
+        comparison as example
+    from {{ ref('policy_comparisons') }}
+    group by comparison
+    having count(*) > 1
+
+    union all
+
+    select
         'policy_fx_rates' as seed,
         currency as example
     from rates

@@ -42,6 +42,12 @@ curves as (
 
 ),
 
+comparisons as (
+
+    select * from {{ ref('int_comparisons_dated') }}
+
+),
+
 order_facts as (
 
     select
@@ -63,6 +69,7 @@ line_facts as (
         count(marketplace) as lines_with_marketplace,
         count(category) as lines_with_category,
         count(country) as lines_with_country,
+        count(channel) as lines_with_channel,
         sum(case when is_mature then 1 else 0 end) as mature_lines,
         sum(case when return_class <> 'unknown' then 1 else 0 end) as lines_with_known_return
     from order_lines
@@ -106,17 +113,32 @@ rate_facts as (
 
 ),
 
+comparison_facts as (
+
+    select
+        source,
+        count(*) as comparisons,
+        sum(case when is_covered then 1 else 0 end) as covered_comparisons
+    from comparisons
+    group by source
+
+),
+
 joined as (
 
     select
         sources.source,
         {%- for fact in [
             'order_lines', 'lines_with_customer', 'lines_with_seller', 'lines_with_marketplace',
-            'lines_with_category', 'lines_with_country', 'mature_lines',
+            'lines_with_category', 'lines_with_country', 'lines_with_channel', 'mature_lines',
             'lines_with_known_return',
         ] %}
         coalesce(line_facts.{{ fact }}, 0) as {{ fact }},
         {%- endfor %}
+        case when sources.has_returns then coalesce(line_facts.order_lines, 0) else 0 end
+            as lines_with_traceable_returns,
+        coalesce(comparison_facts.comparisons, 0) as comparisons,
+        coalesce(comparison_facts.covered_comparisons, 0) as covered_comparisons,
         coalesce(order_facts.lines_of_unambiguous_orders, 0) as lines_of_unambiguous_orders,
         coalesce(return_facts.returns, 0) as returns,
         coalesce(return_facts.matched_returns, 0) as matched_returns,
@@ -142,6 +164,8 @@ joined as (
         on sources.source = line_facts.source
     left join order_facts
         on sources.source = order_facts.source
+    left join comparison_facts
+        on sources.source = comparison_facts.source
     left join return_facts
         on sources.source = return_facts.source
     left join curves
@@ -157,7 +181,8 @@ final as (
 
     {%- for fact in [
         'order_lines', 'lines_with_customer', 'lines_with_seller', 'lines_with_marketplace',
-        'lines_with_category', 'lines_with_country', 'mature_lines', 'lines_with_known_return',
+        'lines_with_category', 'lines_with_country', 'lines_with_channel', 'mature_lines',
+        'lines_with_known_return', 'lines_with_traceable_returns', 'covered_comparisons',
         'lines_of_unambiguous_orders', 'returns', 'matched_returns', 'dated_returns',
         'returns_with_curve', 'lines_with_unit_cost', 'lines_with_cost_rates',
         'lines_with_recorded_returns', 'days_of_history',
@@ -166,6 +191,8 @@ final as (
     {%- set total = policy_value('completion_max_age_days') %}
     {%- elif fact in ['matched_returns', 'dated_returns', 'returns_with_curve'] %}
     {%- set total = 'returns' %}
+    {%- elif fact == 'covered_comparisons' %}
+    {%- set total = 'comparisons' %}
     {%- else %}
     {%- set total = 'order_lines' %}
     {%- endif %}
