@@ -60,7 +60,7 @@ def test_every_day_is_the_sum_of_its_cells_on_both_date_bases(ledger: Connection
     """The event view of a day is a diagonal of the cells, unmatched returns included; exactly."""
     bridge = rows(
         ledger,
-        "select event_date, sale_date, returned_units, refund_amount, excess_refund_amount,"
+        "select event_date, sale_date, returned_units, returned_amount, excess_refund_amount,"
         " is_unmatched, days_between, sale_date_key from marts.return_basis_bridge",
     )
     assert any(is_unmatched for *_, is_unmatched, _, _ in bridge)

@@ -399,3 +399,105 @@ def test_a_replayed_day_says_what_was_said_on_that_day(
         assert row[6] == pytest.approx(rate, abs=tolerance)
         assert row[7] == pytest.approx(lo, abs=2 * tolerance)
         assert row[8] == pytest.approx(hi, abs=2 * tolerance)
+
+
+RETURNS_MARTS = (
+    "return_rates",
+    "return_completion_curve",
+    "return_triangle",
+    "return_delays",
+    "return_projection_backtest",
+    "return_basis_bridge",
+    "return_change",
+    "return_costs",
+    "refund_liability",
+    "return_forecast",
+)
+
+
+@pytest.fixture(scope="module")
+def poor_sources(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Sources that know little: no returns, flags without dates, a single month."""
+    build = Build(
+        tmp_path_factory.mktemp("poor"), sources=("no_returns", "flags_only", "one_month")
+    )
+    lines = "order_id,order_line_id,ordered_at,product_id,customer_id,quantity,unit_price,category"
+    for source, days in (("no_returns", 120), ("flags_only", 120), ("one_month", 30)):
+        rows = []
+        for number in range(600):
+            day = date(2026, 3, 1) + timedelta(days=number * days // 600)
+            status = "returned" if number % 5 == 0 else "kept"
+            rows.append(
+                f"O{number // 2},L{number},{day}T10:00:00,P{number % 7},C{number % 40},1,20.00,"
+                f"{'shoes' if number % 3 else 'tops'}"
+                + (f",{status}" if source == "flags_only" else "")
+            )
+        header = lines + (",return_status" if source == "flags_only" else "")
+        support.write(build.raw / source / "order_lines.csv", "\n".join([header, *rows]) + "\n")
+    returns = ["return_id,order_line_id,returned_at,quantity"]
+    for number in range(0, 450, 5):
+        day = date(2026, 3, 1) + timedelta(days=number * 30 // 600 + number % 7)
+        returns.append(f"R{number},L{number},{day}T12:00:00,1")
+    support.write(build.raw / "one_month" / "returns.csv", "\n".join(returns) + "\n")
+    support.build(build, *support.WITHOUT_UNIT_TESTS)
+    return build
+
+
+@pytest.mark.parametrize(
+    ("source", "empty"),
+    [
+        (
+            "no_returns",
+            set(RETURNS_MARTS),
+        ),
+        (
+            "flags_only",
+            {
+                "return_completion_curve",
+                "return_delays",
+                "return_projection_backtest",
+                "refund_liability",
+                "return_forecast",
+            },
+        ),
+        ("one_month", {"return_change", "return_projection_backtest"}),
+    ],
+)
+def test_a_poor_source_has_empty_marts_and_coverage_says_why(
+    poor_sources: Build, source: str, empty: set[str]
+) -> None:
+    found = set()
+    for mart in RETURNS_MARTS:
+        ((rows,),) = support.query(
+            poor_sources, f"select count(*) from marts.{mart} where source = '{source}'"
+        )
+        if rows == 0:
+            found.add(mart)
+    assert found == empty
+    coverage = {
+        mart: (status, reason)
+        for mart, status, reason in support.query(
+            poor_sources,
+            f"select mart, status, reason from marts.coverage where source = '{source}'",
+        )
+    }
+    for mart in RETURNS_MARTS:
+        status, reason = coverage[mart]
+        assert (status == "empty") == (mart in empty), (mart, status, reason)
+        assert status == "complete" or reason
+
+
+def test_flags_without_dates_give_rates_and_no_projection(poor_sources: Build) -> None:
+    rows = support.query(
+        poor_sources,
+        """
+        select period_start, numerator, denominator, observed_rate, projected_rate, maturity
+        from marts.return_rates
+        where source = 'flags_only' and entity_type = 'all' and basis = 'sale'
+            and unit = 'lines' and period_grain = 'month'
+        order by period_start
+        """,
+    )
+    assert sum(row[1] for row in rows) == 120 and sum(row[2] for row in rows) == 600
+    assert rows[-1][3] == pytest.approx(0.2, abs=0.01)
+    assert rows[-1][4] is None and rows[-1][5] is None

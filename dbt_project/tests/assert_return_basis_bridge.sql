@@ -18,9 +18,9 @@ by_event_date as (
         source,
         event_date,
         sum(returned_units) as returned_units,
-        sum(refund_amount + excess_refund_amount) as refund_amount,
+        sum(returned_amount + excess_refund_amount) as refund_amount,
         sum(excess_refund_amount) as excess_refund_amount,
-        sum(case when is_unmatched then refund_amount else 0 end) as unmatched_refund_amount
+        sum(case when is_unmatched then returned_amount else 0 end) as unmatched_refund_amount
     from bridge
     group by source, event_date
 
@@ -32,7 +32,7 @@ by_sale_date as (
         source,
         sale_date,
         sum(returned_units) as returned_units,
-        sum(refund_amount) as refund_amount
+        sum(returned_amount) as refund_amount
     from bridge
     where not is_unmatched
     group by source, sale_date

@@ -66,8 +66,9 @@ unequal_dimensions as (
             or (wholes.denominator <> parts.denominator)
             or coalesce(wholes.matured_numerator, 0) <> coalesce(parts.matured_numerator, 0)
             or coalesce(wholes.matured_denominator, 0) <> coalesce(parts.matured_denominator, 0)
-            or abs(coalesce(wholes.effective_exposure, 0) - coalesce(parts.effective_exposure, 0))
-            > 1e-9 * greatest(1, coalesce(wholes.effective_exposure, 0)) + 5e-3
+            -- unknown as soon as one line's maturity is
+            or abs(wholes.effective_exposure - parts.effective_exposure)
+            > 1e-9 * greatest(1, wholes.effective_exposure) + 5e-3
         )
 
 ),

@@ -36,9 +36,20 @@ rates as (
 
 ),
 
+-- replayed days that know a curve
 curves as (
 
-    select distinct source from {{ ref('int_completion_curves') }}
+    select
+        curves.source,
+        count(distinct case when as_of_dates.is_month_end then curves.as_of_date end)
+            as month_ends_with_curve
+    from {{ ref('int_completion_curves') }} as curves
+    inner join {{ ref('int_as_of_dates') }} as as_of_dates
+        on
+            curves.source = as_of_dates.source
+            and curves.as_of_date = as_of_dates.as_of_date
+    where curves.level = 0 and curves.age_days = 0
+    group by curves.source
 
 ),
 
@@ -158,7 +169,8 @@ joined as (
                 {{ policy_value('completion_max_age_days') }}
             ),
             0
-        ) as days_of_history
+        ) as days_of_history,
+        coalesce(curves.month_ends_with_curve, 0) as month_ends_with_curve
     from sources
     left join line_facts
         on sources.source = line_facts.source
@@ -185,10 +197,12 @@ final as (
         'lines_with_known_return', 'lines_with_traceable_returns', 'covered_comparisons',
         'lines_of_unambiguous_orders', 'returns', 'matched_returns', 'dated_returns',
         'returns_with_curve', 'lines_with_unit_cost', 'lines_with_cost_rates',
-        'lines_with_recorded_returns', 'days_of_history',
+        'lines_with_recorded_returns', 'days_of_history', 'month_ends_with_curve',
     ] %}
     {%- if fact == 'days_of_history' %}
     {%- set total = policy_value('completion_max_age_days') %}
+    {%- elif fact == 'month_ends_with_curve' %}
+    {%- set total = policy_value('replay_months') %}
     {%- elif fact in ['matched_returns', 'dated_returns', 'returns_with_curve'] %}
     {%- set total = 'returns' %}
     {%- elif fact == 'covered_comparisons' %}

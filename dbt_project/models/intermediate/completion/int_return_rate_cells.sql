@@ -153,7 +153,7 @@ all_rows as (
 
 ),
 
--- what is added up, once per line, to six decimals
+-- what is added up, multiplied once per line and exactly: rounding here would cost more than it saves
 entities as (
 
     select
@@ -169,14 +169,8 @@ entities as (
             ('exposure', 'maturity'), ('exposure_error', 'maturity_se'),
             ('expected', 'expected_rate'), ('open', 'open_rate'),
         ] %}
-        {%- if unit == 'lines' %}
-        all_rows.{{ share }} * all_rows.lines_sold as lines_{{ column }},
-        {%- else %}
-        cast(
-            {{ weighted('all_rows.' ~ unit ~ '_sold', 'all_rows.' ~ share) }}
-            as decimal({{ 18 if unit == 'units' else 22 }}, 6)
-        ) as {{ unit }}_{{ column }},
-        {%- endif %}
+        {{ weighted('all_rows.' ~ unit ~ '_sold', 'all_rows.' ~ share) }}
+            as {{ unit }}_{{ column }},
         {%- endfor %}
         {%- if unit == 'lines' %}
         all_rows.lines_sold as lines_squared

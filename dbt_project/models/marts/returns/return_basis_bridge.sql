@@ -20,7 +20,7 @@ cells as (
         count(*) as return_count,
         sum(quantity) as returned_units,
         sum(case when returned_at is null then quantity else 0 end) as undated_units,
-        sum(refund_amount) as refund_amount,
+        sum(refund_amount) as returned_amount,
         sum(excess_refund_amount) as excess_refund_amount
     from returns
     group by source, booked_date, cast(ordered_at as date)
@@ -40,7 +40,7 @@ final as (
         cast(cells.return_count as bigint) as return_count,
         cast(cells.returned_units as bigint) as returned_units,
         cast(cells.undated_units as bigint) as undated_units,
-        cast(cells.refund_amount as decimal(18, 4)) as refund_amount,
+        cast(cells.returned_amount as decimal(18, 4)) as returned_amount,
         cast(cells.excess_refund_amount as decimal(18, 4)) as excess_refund_amount,
         sources.as_of_date
     from cells
