@@ -2,5 +2,6 @@
 
 from proofs.delay import DELAY
 from proofs.projection import PROJECTION
+from proofs.reserve import RESERVE
 
-PROOFS = {proof.name: proof for proof in (PROJECTION, DELAY)}
+PROOFS = {proof.name: proof for proof in (PROJECTION, DELAY, RESERVE)}

@@ -1,6 +1,7 @@
 """Projected final return rates against what then came back, replayed month by month."""
 
 import math
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
@@ -10,16 +11,18 @@ from proofs.harness import Built, Proof, Row, Workshop, World, fetch
 AS_OF_DATES = 12
 LARGEST_BIAS = 0.005  # points of the rate, at maturity 0.30 and more
 COVERAGE = (0.87, 0.93)  # of the 90 % interval
+COVERED = ("any",)  # promised of all entities together, shown for their types
 
 # maturity bands; nothing is left to project from 0.99 on
 BANDS = ("0.00-0.10", "0.10-0.30", "0.30-0.50", "0.50-0.70", "0.70-0.90", "0.90-0.99", "0.99-1.00")
-POOLED_BANDS = {
-    "0.30-1.00": BANDS[2:],
-    "0.30-0.99": BANDS[2:6],
-}
+TARGET = "0.30-0.99"
 UNITS = ("lines", "units", "value")
-ENTITY_TYPES = ("all", "marketplace", "category")
-COHORT_KINDS = {"month": ("month",), "last_30_days": ("last_30_days",), "any": None}
+ENTITY_TYPES = {
+    "any": ("all", "marketplace", "category"),
+    **{entity_type: (entity_type,) for entity_type in ("all", "marketplace", "category")},
+}
+COHORT_KINDS = ("any", "month", "last_30_days")
+FINALS = ("traceable", "truth", "ledger")
 
 # every projection of the last as-of dates beside three finals: the ledger's own (if it is final),
 # the truth as far as returns can be traced to a sale, and the whole truth
@@ -77,6 +80,7 @@ from projections
 inner join finals using (cohort_start, cohort_end, entity_type, entity_id, unit)
 """
 
+# by kind of cohort, and against other finals than the traceable one, one band is enough
 SUMS = """
 with measured as (
     select
@@ -84,16 +88,7 @@ with measured as (
         cohort_kind,
         entity_type,
         unit,
-        case
-            when final != 'traceable' and maturity >= 0.3 and maturity < 0.99 then '0.30-0.99'
-            when maturity < 0.1 then '0.00-0.10'
-            when maturity < 0.3 then '0.10-0.30'
-            when maturity < 0.5 then '0.30-0.50'
-            when maturity < 0.7 then '0.50-0.70'
-            when maturity < 0.9 then '0.70-0.90'
-            when maturity < 0.99 then '0.90-0.99'
-            else '0.99-1.00'
-        end as maturity,
+        maturity,
         denominator,
         projected_rate - final_rate as error,
         naive_rate - final_rate as naive_error,
@@ -101,6 +96,30 @@ with measured as (
         final_rate between projected_lo - 1e-9 and projected_hi + 1e-9 as is_covered
     from compared
     where final_rate is not null
+),
+banded as (
+    select
+        * exclude (cohort_kind, maturity),
+        'any' as cohort_kind,
+        case
+            when maturity < 0.1 then '0.00-0.10'
+            when maturity < 0.3 then '0.10-0.30'
+            when maturity < 0.5 then '0.30-0.50'
+            when maturity < 0.7 then '0.50-0.70'
+            when maturity < 0.9 then '0.70-0.90'
+            when maturity < 0.99 then '0.90-0.99'
+            else '0.99-1.00'
+        end as maturity
+    from measured
+    where final = 'traceable'
+    union all
+    select * exclude (cohort_kind, maturity), cohort_kind, '0.30-0.99'
+    from measured
+    where final = 'traceable' and maturity >= 0.3 and maturity < 0.99
+    union all
+    select * exclude (cohort_kind, maturity), 'any', '0.30-0.99'
+    from measured
+    where final != 'traceable' and maturity >= 0.3 and maturity < 0.99
 )
 select
     final,
@@ -110,15 +129,14 @@ select
     maturity,
     count(*) as n,
     count(*) filter (where is_covered) as covered,
-    sum(width) as width,
-    sum(error) as error,
-    sum(abs(error)) as abs_error,
-    sum(naive_error) as naive_error,
-    sum(abs(naive_error)) as abs_naive_error,
-    sum(denominator) as weight,
-    sum(denominator * error) as weighted_error,
-    sum(denominator * naive_error) as weighted_naive_error
-from measured
+    round(sum(width), 6) as width,
+    round(sum(error), 6) as error,
+    round(sum(abs(error)), 6) as abs_error,
+    round(sum(naive_error), 6) as naive_error,
+    round(sum(denominator)) as weight,
+    round(sum(denominator * error), 2) as weighted_error,
+    round(sum(denominator * naive_error), 2) as weighted_naive_error
+from banded
 group by all
 order by all
 """
@@ -135,38 +153,29 @@ def compare(built: Built) -> list[Row]:
 
 
 def compute(world: World, workshop: Workshop) -> list[Row]:
-    """The errors of one world."""
-    returns = "by line" if world.options.get("return_shape") == "line" else "mixed"
-    return [{"returns": returns, **row} for row in workshop.measure(world, compare)]
+    """The errors of one world; where every return names its line, one final is enough."""
+    is_by_line = world.options.get("return_shape") == "line"
+    return [
+        {"returns": "by line" if is_by_line else "mixed", **row}
+        for row in workshop.measure(world, compare)
+        if row["final"] == "traceable" or not is_by_line
+    ]
 
 
 def pool(worlds: dict[str, list[Row]]) -> list[Row]:
     """Means over all worlds, as-of dates, cohorts and entities, with standard errors by world."""
     figures = []
-    bands = {**{band: (band,) for band in BANDS}, **POOLED_BANDS}
-    everything = [(name, row) for name, rows in worlds.items() for row in rows]
-    for returns, final, (kind, kinds), entity_type, unit, (band, parts) in product(
-        ("mixed", "by line"),
-        ("traceable", "truth", "ledger"),
-        COHORT_KINDS.items(),
-        ENTITY_TYPES,
-        UNITS,
-        bands.items(),
+    everything: dict[tuple, dict[str, list[Row]]] = {}
+    for name, rows in worlds.items():
+        for row in rows:
+            for key in _keys(row):
+                everything.setdefault(key, {}).setdefault(name, []).append(row)
+    for key in product(
+        ("mixed", "by line"), FINALS, COHORT_KINDS, UNITS, ENTITY_TYPES, (TARGET, *BANDS)
     ):
-        # narrow bands for the finals that targets are about, and apart from the kind of cohort
-        if band in BANDS and (final != "traceable" or kind != "any"):
+        if not (chosen := everything.get(key)):
             continue
-        chosen: dict[str, list[Row]] = {}
-        for name, row in everything:
-            if (
-                (row["returns"], row["final"], row["entity_type"], row["unit"])
-                == (returns, final, entity_type, unit)
-                and (kinds is None or row["cohort_kind"] in kinds)
-                and row["maturity"] in (*parts, band)
-            ):
-                chosen.setdefault(name, []).append(row)
-        if not chosen:
-            continue
+        returns, final, kind, unit, entity_type, band = key
 
         def mean(column: str, per: str = "n", chosen: dict = chosen) -> tuple[float, float]:
             return ratio(
@@ -194,12 +203,23 @@ def pool(worlds: dict[str, list[Row]]) -> list[Row]:
                 "coverage_se": coverage_se,
                 "width": mean("width")[0],
                 "naive_bias": mean("naive_error")[0],
-                "naive_mean_absolute_error": mean("abs_naive_error")[0],
                 "weighted_bias": mean("weighted_error", "weight")[0],
                 "weighted_naive_bias": mean("weighted_naive_error", "weight")[0],
             }
         )
     return figures
+
+
+def _keys(row: Row) -> Iterator[tuple]:
+    """The figures that a row belongs to: its band and, if it is a part of it, the target."""
+    is_narrow = row["maturity"] in BANDS[2:6]
+    for entity_type, parts in ENTITY_TYPES.items():
+        for band in (row["maturity"], TARGET) if is_narrow else (row["maturity"],):
+            if row["entity_type"] in parts:
+                yield (
+                    *(row["returns"], row["final"], row["cohort_kind"], row["unit"]),
+                    *(entity_type, band),
+                )
 
 
 def ratio(sums: list[tuple[float, float]]) -> tuple[float, float]:
@@ -221,69 +241,72 @@ def find(figures: list[Row], **wanted: str) -> list[Row]:
 def missed(figures: list[Row]) -> list[str]:
     """What is not as the claim says."""
     problems = []
-    for row in find(figures):
-        what = f"{row['unit']}, {row['entity_type']}, maturity {row['maturity']}"
-        if row["maturity"] >= "0.30" and abs(row["bias"]) > LARGEST_BIAS:
+    for row in find(figures, maturity=TARGET):
+        what = f"{row['unit']}, {row['entity_type']}"
+        if abs(row["bias"]) > LARGEST_BIAS:
             problems.append(f"{what}: bias {100 * row['bias']:+.2f} points")
-        if row["maturity"] == "0.30-0.99" and not COVERAGE[0] <= row["coverage"] <= COVERAGE[1]:
+        is_promised = row["entity_type"] in COVERED
+        if is_promised and not COVERAGE[0] <= row["coverage"] <= COVERAGE[1]:
             problems.append(f"{what}: coverage {100 * row['coverage']:.1f} %")
     return problems
 
 
-def show(figures: list[Row]) -> str:
-    """The figures as Markdown: points of the rate, coverage of the 90 % interval in per cent."""
+COLUMNS = {
+    "n": lambda row: f"{row['n']:,}",
+    "bias": lambda row: f"{100 * row['bias']:+.2f} ± {100 * row['bias_se']:.2f}",
+    "absolute error": lambda row: f"{100 * row['mean_absolute_error']:.2f}",
+    "coverage %": lambda row: f"{100 * row['coverage']:.1f} ± {100 * row['coverage_se']:.1f}",
+    "width": lambda row: f"{100 * row['width']:.1f}",
+    "naive bias": lambda row: f"{100 * row['naive_bias']:+.2f}",
+    "weighted bias": lambda row: f"{100 * row['weighted_bias']:+.2f}",
+    "weighted naive bias": lambda row: f"{100 * row['weighted_naive_bias']:+.2f}",
+}
 
-    def table(rows: list[Row], *columns: str) -> list[str]:
-        names = [*columns, "n", "bias", "± s.e.", "abs. error", "coverage", "± s.e.", "width"]
-        names += ["naive bias", "naive abs.", "weighted bias", "weighted naive"]
-        lines = [f"| {' | '.join(names)} |", "|" + "---|" * len(columns) + "---:|" * 11]
-        for row in rows:
-            values = [f"{100 * row[name]:+.2f}" for name in ("bias",)]
-            values += [f"{100 * row[name]:.2f}" for name in ("bias_se", "mean_absolute_error")]
-            values += [f"{100 * row[name]:.1f}" for name in ("coverage", "coverage_se")]
-            values += [f"{100 * row['width']:.2f}", f"{100 * row['naive_bias']:+.2f}"]
-            values += [f"{100 * row['naive_mean_absolute_error']:.2f}"]
-            values += [
-                f"{100 * row[name]:+.2f}" for name in ("weighted_bias", "weighted_naive_bias")
-            ]
-            values = [*(str(row[column]) for column in columns), f"{row['n']:,}", *values]
-            lines.append(f"| {' | '.join(values)} |")
-        return lines
 
+def _table(rows: list[Row], keys: tuple[str, ...], columns: tuple[str, ...]) -> list[str]:
+    lines = [f"| {' | '.join([*keys, *columns])} |".replace("entity_type", "entities")]
+    lines += ["|" + "---|" * len(keys) + "---:|" * len(columns)]
+    for row in rows:
+        values = [*(row[key] for key in keys), *(COLUMNS[column](row) for column in columns)]
+        lines.append(f"| {' | '.join(values)} |".replace("last_30_days", "last 30 days"))
+    return lines
+
+
+def summary(figures: list[Row]) -> str:
+    """The figures that the README shows, as Markdown."""
+    shown = ("n", "bias", "absolute error", "coverage %", "width", "naive bias")
     keys = ("unit", "entity_type", "maturity")
     return "\n".join(
         [
-            "Against the truth as far as returns can be traced to a sale, by maturity:",
+            *_table(find(figures, maturity=TARGET), keys, shown),
             "",
-            *table(find(figures), *keys),
+            "By maturity, all entities together, and the last 30 days by themselves:",
             "",
-            "The naive rate of the last 30 days, and of months, at maturity 0.30 to 0.99:",
-            "",
-            *table(
-                [
-                    row
-                    for kind in ("last_30_days", "month")
-                    for row in find(figures, cohort_kind=kind, maturity="0.30-0.99")
-                ],
-                "cohort_kind",
-                *keys[:2],
+            *_table(
+                [row for row in find(figures, entity_type="any") if row["maturity"] != TARGET]
+                + find(figures, entity_type="any", cohort_kind="last_30_days"),
+                ("unit", "cohort_kind", "maturity"),
+                shown,
             ),
+        ]
+    )
+
+
+def show(figures: list[Row]) -> str:
+    """The figures as Markdown: points of the rate, coverage of the 90 % interval in per cent."""
+    keys = ("unit", "entity_type", "maturity")
+    return "\n".join(
+        [
+            "Against the truth as far as returns can be traced to a sale:",
             "",
-            "Against other finals, and where every return names its line:",
+            *_table(find(figures), keys, tuple(COLUMNS)),
             "",
-            *table(
-                [
-                    row
-                    for returns, final in (
-                        ("mixed", "truth"),
-                        ("mixed", "ledger"),
-                        ("by line", "traceable"),
-                    )
-                    for row in find(figures, returns=returns, final=final, maturity="0.30-0.99")
-                ],
-                "returns",
-                "final",
-                *keys[:2],
+            "By kind of cohort, against other finals, and where every return names its line:",
+            "",
+            *_table(
+                [row for row in figures if row["maturity"] == TARGET and row not in find(figures)],
+                ("returns", "final", "cohort_kind", *keys[:2]),
+                tuple(COLUMNS),
             ),
         ]
     )
@@ -306,5 +329,6 @@ PROJECTION = Proof(
     pool=pool,
     missed=missed,
     show=show,
+    summary=summary,
     helpers=(Path(truth.__file__),),
 )
