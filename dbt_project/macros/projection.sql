@@ -64,7 +64,9 @@
 {%- endmacro %}
 
 {#- An end of the interval of something that cannot be negative, by its mean and variance: the
-    gamma distribution in the approximation of Wilson and Hilferty. `sign` is `-` or `+`. -#}
+    gamma distribution in the approximation of Wilson and Hilferty. `sign` is `-` or `+`. Its upper
+    end falls again where the standard deviation exceeds one and a half z times the mean, so more
+    than that is not used. -#}
 {% macro gamma_bound(mean, variance, z, sign) -%}
     case
         when {{ mean }} <= 0 then 0
@@ -73,12 +75,17 @@
             {{ mean }} * power(
                 greatest(
                     0,
-                    1 - {{ variance }} / (9 * {{ mean }} * {{ mean }})
-                    {{ sign }} {{ z }} * sqrt({{ variance }}) / (3 * {{ mean }})
+                    1 - {{ gamma_spread(mean, variance, z) }} * {{ gamma_spread(mean, variance, z) }} / 9
+                    {{ sign }} {{ z }} * {{ gamma_spread(mean, variance, z) }} / 3
                 ),
                 3
             )
     end
+{%- endmacro %}
+
+{#- Standard deviation over mean, at most where the approximation holds. -#}
+{% macro gamma_spread(mean, variance, z) -%}
+    least(sqrt({{ variance }}) / {{ mean }}, 1.5 * {{ z }})
 {%- endmacro %}
 
 {#-
@@ -95,11 +102,11 @@
         * (cast({{ denominator }} as double) - {{ exposure }})
         * (
             1 + (cast({{ denominator }} as double) - {{ exposure }})
-            / ({{ exposure }} + {{ prior_exposure }})
+            / nullif({{ exposure }} + {{ prior_exposure }}, 0)
         )
         + power(
             {{ rate }} * (cast({{ denominator }} as double) + {{ prior_exposure }})
-            / ({{ exposure }} + {{ prior_exposure }}) * {{ exposure_error }},
+            / nullif({{ exposure }} + {{ prior_exposure }}, 0) * {{ exposure_error }},
             2
         )
     )
@@ -119,10 +126,10 @@
                     remaining * line_count / cast(denominator as double)
                     < -ln(0.5 - cast({{ policy_value('interval_confidence_percent') }} as double) / 200)
                     then 0
-                else {{ gamma_bound('remaining', 'variance', interval_z(), '-') }}
+                else least(remaining, {{ gamma_bound('remaining', 'variance', interval_z(), '-') }})
             end
             {%- else -%}
-            {{ gamma_bound('remaining', 'variance', interval_z(), '+') }}
+            greatest(remaining, {{ gamma_bound('remaining', 'variance', interval_z(), '+') }})
             {%- endif %}
         ) / cast(denominator as double)
     )

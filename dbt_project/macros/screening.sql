@@ -119,3 +119,14 @@
             when is_conflict and not is_later then 'superseded_by_later_delivery'
         end as reject_reasons
 {%- endmacro %}
+
+{#- A name of a category, country or marketplace. The marts call everything `all` (or `*`), what is too
+    small for a row of its own `(small)` and what nobody says `unknown`: a source's own members of
+    these names get brackets, and its unknown is none. -#}
+{% macro member_name(column) -%}
+    case
+        when lower({{ column }}) = 'unknown' then null
+        when lower({{ column }}) in ('*', 'all', '(small)') then '[' || {{ column }} || ']'
+        else {{ column }}
+    end
+{%- endmacro %}

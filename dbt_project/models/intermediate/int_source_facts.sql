@@ -82,7 +82,9 @@ line_facts as (
         count(country) as lines_with_country,
         count(channel) as lines_with_channel,
         sum(case when is_mature then 1 else 0 end) as mature_lines,
-        sum(case when return_class <> 'unknown' then 1 else 0 end) as lines_with_known_return
+        sum(
+            case when return_class in ('returned', 'kept', 'open') or not is_sale then 1 else 0 end
+        ) as lines_with_known_return
     from order_lines
     group by source
 

@@ -1,8 +1,8 @@
 -- The triangle of returns, cut along ages: for each replayed day, stratum and age how many returns
 -- came at this age (`return_count`), and how many had come at this age or before of the sales that
 -- could be watched for so long (`at_risk_count`), both on the last diagonals only. Their ratio is
--- the reversed hazard (chain ladder on daily ages; Lynden-Bell for right-truncated delays): it asks no
--- number of sales, so a return rate that moves does not bend the curve.
+-- the reversed hazard (chain ladder on daily ages; Lynden-Bell for right-truncated delays): it
+-- asks no number of sales, so a return rate that moves does not bend the curve.
 
 with as_of_dates as (
 
@@ -100,9 +100,7 @@ levels as (
 
     select 0 as level
     union all
-    select 1 as level
-    union all
-    select 2 as level
+    select level from {{ ref('policy_completion_strata') }}
 
 ),
 
@@ -142,7 +140,10 @@ strata as (
         cast(sum(squared_return_count) as double) / sum(return_count) as clump_size
     from stratum_steps
     group by source, as_of_date, level, stratum_1, stratum_2
-    having sum(return_count) > 0
+    having
+        sum(return_count) > 0
+        -- a smaller stratum is the level above in all but name
+        and (level = 0 or sum(return_count) * 4 >= {{ policy_value('completion_pooling_returns') }})
 
 ),
 

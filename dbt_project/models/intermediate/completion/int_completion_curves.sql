@@ -27,11 +27,9 @@ category_counts as (
 
 ),
 
--- a stratum as small as this is the level above in all but name
 country_counts as (
 
-    select * from counts
-    where level = 2 and stratum_return_count * 4 >= {{ policy_value('completion_pooling_returns') }}
+    select * from counts where level = 2
 
 ),
 
@@ -88,13 +86,14 @@ hazards as (
 
 ),
 
--- Greenwood's formula in reversed time
+-- the logarithm of each step and, by Greenwood's formula in reversed time, its variance
 steps as (
 
     select
         *,
         hazard / (greatest(1 - hazard, 1e-12) * greatest(at_risk_count + prior_count, 1))
-            as step_variance
+            as step_variance,
+        ln(greatest(1 - hazard, 1e-12)) as step_logarithm
     from hazards
 
 ),
@@ -104,7 +103,7 @@ products as (
 
     select
         *,
-        sum(ln(greatest(1 - hazard, 1e-12))) over (
+        sum(step_logarithm) over (
             partition by source, as_of_date, level, stratum_1, stratum_2
             order by age_days desc
             rows between unbounded preceding and 1 preceding
@@ -132,20 +131,27 @@ completed as (
 
 ),
 
+neighboured as (
+
+    select
+        *,
+        lead(completion, 1, completion) over (
+            partition by source, as_of_date, level, stratum_1, stratum_2 order by age_days
+        ) as next_completion,
+        lag(completion, 1, 0) over (
+            partition by source, as_of_date, level, stratum_1, stratum_2 order by age_days
+        ) as previous_completion
+    from completed
+
+),
+
 -- a week that is a day slower stands where the curve was a day ago
 sloped as (
 
     select
         *,
-        (
-            lead(completion, 1, completion) over (
-                partition by source, as_of_date, level, stratum_1, stratum_2 order by age_days
-            )
-            - lag(completion, 1, 0) over (
-                partition by source, as_of_date, level, stratum_1, stratum_2 order by age_days
-            )
-        ) / 2 as slope
-    from completed
+        (next_completion - previous_completion) / 2 as slope
+    from neighboured
 
 ),
 

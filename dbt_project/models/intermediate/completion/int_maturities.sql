@@ -1,6 +1,7 @@
 -- How much of the returns of each day's sales had come by each replayed day: the completion of the
 -- finest stratum that has a curve, at the age the sales have reached less the days that returns
--- stood still and the days that the sales were delivered later than usual. Sales older than the curve are not listed: their maturity is 1.
+-- stood still and the days that the sales were delivered later than usual. Sales older than the
+-- curve are not listed: their maturity is 1.
 
 with as_of_dates as (
 

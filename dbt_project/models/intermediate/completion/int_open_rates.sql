@@ -36,7 +36,7 @@ sums as (
         ] %}
         sum({{ sold }}) as {{ unit }}_sold,
         sum({{ returned }}) as {{ unit }}_returned,
-        sum({{ sold }} * maturity) as {{ unit }}_exposure,
+        sum({{ weighted(sold, 'maturity') }}) as {{ unit }}_exposure,
         round(sum({{ squares }}), 2) as {{ unit }}_squares{% if not loop.last %},{% endif %}
         {%- endfor %}
     from cells

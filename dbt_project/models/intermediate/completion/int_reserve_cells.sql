@@ -60,21 +60,28 @@ summed as (
         {{ month_start('open_cells.ordered_date') }} as sale_month,
         sum(open_cells.net_amount) as net_amount,
         sum(open_cells.refund_amount) as refund_amount,
-        cast(sum(open_cells.line_count * open_cells.open_share) as double) as open_lines,
+        cast(sum({{ weighted('open_cells.line_count', 'open_cells.open_share') }}) as double)
+            as open_lines,
         sum(case when open_cells.maturity < 1 then open_cells.net_amount else 0 end)
             as open_net_amount,
-        cast(sum(open_cells.net_amount * open_cells.open_share) as double) as open_amount,
-        cast(sum(open_cells.net_amount * open_cells.current_open_share) as double)
-            as still_open_amount,
-        cast(sum(open_cells.net_amount * open_cells.maturity_se) as double) as exposure_error,
-        cast(sum(cell_costs.net_amount * open_cells.open_share) as double) as costed_amount,
-        cast(sum(cell_costs.goods_cost * open_cells.open_share) as double) as open_cost,
-        cast(sum(cell_costs.recovery_per_line * open_cells.open_share) as double)
+        cast(sum({{ weighted('open_cells.net_amount', 'open_cells.open_share') }}) as double)
+            as open_amount,
+        cast(
+            sum({{ weighted('open_cells.net_amount', 'open_cells.current_open_share') }}) as double
+        ) as still_open_amount,
+        cast(sum({{ weighted('open_cells.net_amount', 'open_cells.maturity_se') }}) as double)
+            as exposure_error,
+        cast(sum({{ weighted('cell_costs.net_amount', 'open_cells.open_share') }}) as double)
+            as costed_amount,
+        cast(sum({{ weighted('cell_costs.goods_cost', 'open_cells.open_share') }}) as double)
+            as open_cost,
+        cast(sum({{ weighted('cell_costs.recovery_per_line', 'open_cells.open_share') }}) as double)
             as recovery_per_line,
-        cast(sum(cell_costs.recovery_per_unit * open_cells.open_share) as double)
+        cast(sum({{ weighted('cell_costs.recovery_per_unit', 'open_cells.open_share') }}) as double)
             as recovery_per_unit,
-        cast(sum(cell_costs.recovery_per_value * open_cells.open_share) as double)
-            as recovery_per_value,
+        cast(
+            sum({{ weighted('cell_costs.recovery_per_value', 'open_cells.open_share') }}) as double
+        ) as recovery_per_value,
         min(
             case
                 when cell_costs.has_recovery_cost then 1

@@ -297,7 +297,7 @@ recent_ages as (
 
 ),
 
-scopes as (
+flow_sums as (
 
     select
         source,
@@ -306,6 +306,51 @@ scopes as (
         round(sum(expected_returns) / count(*), 6) as expected_per_day
     from recent_flows
     group by source, as_of_date, marketplace
+
+),
+
+curve_days as (
+
+    select
+        source,
+        as_of_date
+    from curves
+    where age_days = 0
+
+),
+
+marketplaces as (
+
+    select distinct
+        source,
+        marketplace
+    from {{ ref('int_sale_cells') }}
+
+    union all
+
+    select distinct
+        source,
+        '*' as marketplace
+    from {{ ref('int_sale_cells') }}
+
+),
+
+-- also where nothing has been sold for so long that nothing is due
+scopes as (
+
+    select
+        curve_days.source,
+        curve_days.as_of_date,
+        marketplaces.marketplace,
+        coalesce(flow_sums.expected_per_day, 0) as expected_per_day
+    from curve_days
+    inner join marketplaces
+        on curve_days.source = marketplaces.source
+    left join flow_sums
+        on
+            curve_days.source = flow_sums.source
+            and curve_days.as_of_date = flow_sums.as_of_date
+            and marketplaces.marketplace = flow_sums.marketplace
 
 ),
 

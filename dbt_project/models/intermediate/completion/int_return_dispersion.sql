@@ -1,5 +1,6 @@
 -- How much more returned lines, units and money vary than independent lines would: per replayed
--- day, from the sales that were mature then. Lines of one order come back together, lines of
+-- day, from the sales that were mature then (their returns as known today: it concerns the width of
+-- intervals only). Lines of one order come back together, lines of
 -- several units come back in part; the factor covers both.
 
 with order_lines as (
@@ -41,15 +42,15 @@ months as (
     select
         source,
         category,
-        sale_month
-        {%- for unit in ['lines', 'units', 'value'] %},
+        {%- for unit in ['lines', 'units', 'value'] %}
         sum({{ unit }}_sold) as {{ unit }}_sold,
         sum({{ unit }}_returned) as {{ unit }}_returned,
         sum({{ unit }}_squared) as {{ unit }}_squared,
         sum({{ crossed(unit ~ '_returned', unit ~ '_returned') }}) as {{ unit }}_returned_squared,
         sum({{ crossed(unit ~ '_sold', unit ~ '_sold') }}) as {{ unit }}_sold_squared,
-        sum({{ crossed(unit ~ '_returned', unit ~ '_sold') }}) as {{ unit }}_crossed
+        sum({{ crossed(unit ~ '_returned', unit ~ '_sold') }}) as {{ unit }}_crossed,
         {%- endfor %}
+        sale_month
     from order_parts
     group by source, category, sale_month
 
@@ -60,12 +61,14 @@ replayed as (
     select
         months.source,
         as_of_dates.as_of_date,
-        months.category
         {%- for unit in ['lines', 'units', 'value'] %}
-        {%- for sum in ['sold', 'returned', 'squared', 'returned_squared', 'sold_squared', 'crossed'] %},
-        cast(sum(months.{{ unit }}_{{ sum }}) as double) as {{ unit }}_{{ sum }}
+        {%- for sum in [
+            'sold', 'returned', 'squared', 'returned_squared', 'sold_squared', 'crossed'
+        ] %}
+        cast(sum(months.{{ unit }}_{{ sum }}) as double) as {{ unit }}_{{ sum }},
         {%- endfor %}
         {%- endfor %}
+        months.category
     from months
     inner join as_of_dates
         on

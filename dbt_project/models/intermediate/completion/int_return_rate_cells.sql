@@ -153,7 +153,7 @@ all_rows as (
 
 ),
 
--- what is added up, multiplied once per line and exactly: rounding here would cost more than it saves
+-- what is added up, multiplied once per line and exactly: rounding would cost more than it saves
 entities as (
 
     select
@@ -244,7 +244,10 @@ sizes as (
         parts.entity_id,
         slices.period_grain,
         case
-            when sum(parts.lines_sold) >= slices.min_lines then parts.entity_id
+            when
+                sum(parts.lines_sold) >= slices.min_lines
+                or parts.entity_id in ('unknown', 'guest')
+                then parts.entity_id
             else '(small)'
         end as shown_entity_id
     from parts
@@ -262,12 +265,12 @@ final as (
         parts.entity_type,
         sizes.shown_entity_id as entity_id,
         sizes.period_grain,
+        {%- for sum in sums %}
+        sum(parts.{{ sum }}) as {{ sum }},
+        {%- endfor %}
         case sizes.period_grain
             when 'month' then parts.month_start else parts.week_start
         end as period_start
-        {%- for sum in sums %},
-        sum(parts.{{ sum }}) as {{ sum }}
-        {%- endfor %}
     from parts
     inner join sizes
         on

@@ -8,11 +8,26 @@ with order_lines as (
 
 ),
 
-cells as (
+named as (
 
     select
         source,
         cast(ordered_at as date) as ordered_date,
+        coalesce(marketplace, 'unknown') as marketplace,
+        coalesce(category, 'unknown') as category,
+        coalesce(country, 'unknown') as country,
+        coalesce(original_currency, 'unknown') as original_currency,
+        quantity,
+        net_amount
+    from order_lines
+
+),
+
+cells as (
+
+    select
+        source,
+        ordered_date,
         marketplace,
         category,
         country,
@@ -22,27 +37,8 @@ cells as (
         sum(net_amount) as net_amount,
         sum({{ crossed('quantity', 'quantity') }}) as squared_quantity,
         sum({{ crossed('net_amount', 'net_amount') }}) as squared_amount
-    from order_lines
-    group by
-        source, cast(ordered_at as date), marketplace, category, country, original_currency
-
-),
-
-named as (
-
-    select
-        source,
-        ordered_date,
-        coalesce(marketplace, 'unknown') as marketplace,
-        coalesce(category, 'unknown') as category,
-        coalesce(country, 'unknown') as country,
-        coalesce(original_currency, 'unknown') as original_currency,
-        line_count,
-        quantity,
-        net_amount,
-        squared_quantity,
-        squared_amount
-    from cells
+    from named
+    group by source, ordered_date, marketplace, category, country, original_currency
 
 ),
 
@@ -52,7 +48,7 @@ stratified as (
         *,
         {{ completion_stratum(1) }} as stratum_1,
         {{ completion_stratum(2) }} as stratum_2
-    from named
+    from cells
 
 ),
 

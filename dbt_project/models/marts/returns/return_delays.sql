@@ -93,8 +93,8 @@ compared as (
 
     select
         rates.*,
-        rates.recent_returned / nullif(rates.recent_exposure, 0) as recent_rate,
-        rates.reference_returned / nullif(rates.reference_exposure, 0) as reference_rate,
+        least(1, rates.recent_returned / nullif(rates.recent_exposure, 0)) as recent_rate,
+        least(1, rates.reference_returned / nullif(rates.reference_exposure, 0)) as reference_rate,
         dispersions.dispersion
     from rates
     inner join dispersions
@@ -110,7 +110,7 @@ tested as (
         *,
         (recent_rate - reference_rate) / nullif(
             sqrt(
-                reference_rate * (1 - least(1, reference_rate)) * dispersion
+                greatest(reference_rate * (1 - reference_rate), 0.0001) * dispersion
                 * (1 / recent_exposure + 1 / reference_exposure)
                 + power(recent_rate * recent_error / recent_exposure, 2)
             ),

@@ -123,7 +123,8 @@ cohorts as (
         cast(sum(compared.line_count) as double) as line_count,
         cast(sum(compared.{{ returned }}) as decimal(18, 4)) as numerator,
         cast(sum({{ weighted('compared.' ~ sold, 'compared.maturity') }}) as double) as exposure,
-        cast(sum({{ weighted('compared.' ~ sold, 'compared.maturity_se') }}) as double) as exposure_error,
+        cast(sum({{ weighted('compared.' ~ sold, 'compared.maturity_se') }}) as double)
+            as exposure_error,
         cast(
             sum(
                 {{ weighted('compared.' ~ sold, 'compared.reference_rate') }} * compared.maturity
@@ -137,7 +138,8 @@ cohorts as (
         ) as open_expected,
         sum(cast(compared.{{ squares }} as decimal(38, 4))) as squares,
         cast(sum(compared.{{ final_returned }}) as decimal(18, 4)) as final_numerator,
-        cast(sum({{ weighted('compared.' ~ sold, 'compared.final_maturity') }}) as double) as final_exposure
+        cast(sum({{ weighted('compared.' ~ sold, 'compared.final_maturity') }}) as double)
+            as final_exposure
     from compared
     cross join entity_types
     group by
@@ -176,7 +178,8 @@ years as (
         cast(
             sum({{ weighted('cells.' ~ sold, 'cells.reference_rate') }} * cells.maturity) as double
         ) as expected,
-        cast(sum({{ weighted('cells.' ~ sold, 'cells.reference_rate') }}) as double) as expected_in_all
+        cast(sum({{ weighted('cells.' ~ sold, 'cells.reference_rate') }}) as double)
+            as expected_in_all
     from cells
     cross join entity_types
     group by

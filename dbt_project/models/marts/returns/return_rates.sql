@@ -129,7 +129,7 @@ source_histories as (
 
 ),
 
--- who sold nothing in it has the rate of the source
+-- who sold nothing in it has the rate of the source; if nobody did, everything is long decided
 priors as (
 
     select
@@ -138,14 +138,19 @@ priors as (
         members.entity_id,
         members.period_grain,
         members.unit,
-        prior_exposures.prior_exposure_lines * source_histories.line_weight as prior_exposure,
-        prior_exposures.prior_exposure_lines * source_histories.line_expected as prior_expected,
+        coalesce(
+            prior_exposures.prior_exposure_lines * source_histories.line_weight, 0
+        ) as prior_exposure,
+        coalesce(
+            prior_exposures.prior_exposure_lines * source_histories.line_expected, 0
+        ) as prior_expected,
         coalesce(
             {{ exposure_ratio(
                 'histories.numerator', 'histories.expected', 'source_histories.source_ratio',
                 policy_value('prior_exposure_lines') ~ ' * source_histories.line_expected'
             ) }},
-            source_histories.source_ratio
+            source_histories.source_ratio,
+            0
         ) as prior_ratio,
         dispersions.dispersion
     from members
@@ -156,7 +161,7 @@ priors as (
             and members.entity_id = histories.entity_id
             and members.period_grain = histories.period_grain
             and members.unit = histories.unit
-    inner join source_histories
+    left join source_histories
         on
             members.source = source_histories.source
             and members.period_grain = source_histories.period_grain

@@ -25,7 +25,7 @@ final as (
         file,
         row_number,
         customer_id,
-        country,
+        {{ member_name('country') }} as country,
         lower(customer_type) as customer_type,
         {{ parse_timestamp('created_at_text') }} as created_at,
         {{ reading_errors(required=['customer_id'], timestamps=['created_at']) }} as reject_reasons

@@ -28,7 +28,7 @@ final as (
         row_number,
         product_id,
         name as product_name,
-        lower(category) as category,
+        {{ member_name('lower(category)') }} as category,
         brand,
         {{ parse_decimal('unit_cost_text') }} as unit_cost,
         {{ parse_timestamp('created_at_text') }} as created_at,
