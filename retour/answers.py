@@ -23,48 +23,51 @@ class Question:
 
 QUESTIONS = (
     Question(
-        "Which categories come back, and what is left of their sales?",
+        "What are the return rates of the last months, once their returns have come?",
         """
 select
-    category,
-    units,
-    returned_units,
-    round(100 * mature_return_rate, 1) as return_rate_pct,
-    gross_revenue,
-    refund_amount,
-    net_revenue
-from marts.category_performance
+    period_start as month,
+    denominator::int as lines,
+    numerator::int as returned_so_far,
+    round(100 * observed_rate, 1) as so_far_pct,
+    round(100 * maturity, 1) as maturity_pct,
+    round(100 * projected_rate, 1) as projected_pct,
+    round(100 * projected_lo, 1) || ' to ' || round(100 * projected_hi, 1) as interval_pct
+from marts.return_rates
 where source = 'demo'
-order by refund_amount desc
-limit 6
-""",
-    ),
-    Question(
-        "Who brings the money, and who sends it back?",
-        """
-select
-    rfm_segment,
-    count(*) as customers,
-    sum(monetary) as net_revenue,
-    round(100.0 * sum(returned_quantity) / sum(quantity), 1) as return_rate_pct
-from marts.customer_rfm
-where source = 'demo'
-group by rfm_segment
-order by net_revenue desc
-""",
-    ),
-    Question(
-        "How did the last months go, by the day of the sale and by the day of the return?",
-        """
-select
-    month,
-    orders,
-    gross_revenue,
-    net_revenue_by_sale_date,
-    net_revenue_by_event_date
-from marts.kpis_monthly
-where source = 'demo' and is_complete
+    and entity_type = 'all' and period_grain = 'month' and basis = 'sale' and unit = 'lines'
 order by month desc
+limit 4
+""",
+    ),
+    Question(
+        "What changed in the returns of last month, in money?",
+        """
+select
+    driver,
+    contribution::decimal(18, 2) as change,
+    sentence
+from marts.return_change
+where source = 'demo'
+    and comparison = 'month_before' and is_latest
+    and measure = 'amount' and dimension = 'category' and driver <> 'residual'
+order by abs(contribution) desc
+limit 4
+""",
+    ),
+    Question(
+        "What do returns cost by category, beside the refunds?",
+        """
+select
+    entity_id as category,
+    returned_lines,
+    return_cost_mid as cost,
+    cost_per_returned_line as per_line,
+    gross_margin_before_returns as margin_before,
+    net_margin_after_returns as margin_after
+from marts.return_costs
+where source = 'demo' and entity_type = 'category'
+order by cost desc
 limit 6
 """,
     ),
