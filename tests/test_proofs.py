@@ -194,8 +194,8 @@ def test_errors_bias_and_coverage_of_projections_by_hand() -> None:
     assert figures["traceable", "0.30-0.99"]["bias"] == pytest.approx((0.20 + 0.27) / 2)
     assert projection.missed(pooled) == [
         "lines, any: bias +23.50 points",
-        "lines, any: coverage 0.0 %",
         "lines, all: bias +23.50 points",
+        "coverage 0.0 %",
     ]
 
 
