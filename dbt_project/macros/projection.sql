@@ -21,22 +21,6 @@
     least(1, {{ exposure_ratio(numerator, exposure, prior_rate, prior_exposure) }})
 {%- endmacro %}
 
-{#- The final rate of the slice: what came back plus what is expected of the rest; at most 1. -#}
-{% macro projected_rate(numerator, denominator, exposure, prior_rate, prior_exposure) -%}
-    case
-        when {{ denominator }} > 0
-            then
-            least(
-                1,
-                (
-                    cast({{ numerator }} as double)
-                    + {{ exposure_rate(numerator, exposure, prior_rate, prior_exposure) }}
-                    * (cast({{ denominator }} as double) - {{ exposure }})
-                ) / cast({{ denominator }} as double)
-            )
-    end
-{%- endmacro %}
-
 {#- The value of a row in the dimension that policy_completion_strata names at this level; `*`
     where it names none. -#}
 {% macro completion_stratum(level) -%}
