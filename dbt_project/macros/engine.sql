@@ -183,3 +183,18 @@
 {% macro spark__whole_number_text(number) -%}
     format_number(round(cast({{ number }} as double), 0), 0)
 {%- endmacro %}
+
+{#- A number in 0..1 that is drawn from a text by the var random_seed: the same on every engine,
+    whatever the order of rows. Samples are its small values. -#}
+{% macro hash_share(text) -%}
+    {{ return(adapter.dispatch('hash_share', 'retour')(text)) }}
+{%- endmacro %}
+{% macro default__hash_share(text) -%}
+    cast('0x' || substr(md5('{{ var('random_seed') | int }} ' || {{ text }}), 1, 7) as bigint)
+    / 268435456.0
+{%- endmacro %}
+{% macro spark__hash_share(text) -%}
+    cast(
+        conv(substr(md5('{{ var('random_seed') | int }} ' || {{ text }}), 1, 7), 16, 10) as bigint
+    ) / 268435456.0
+{%- endmacro %}
