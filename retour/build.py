@@ -22,6 +22,8 @@ from retour.publish import Published, explain_lock, publish
 from retour.settings import DEFAULT_WAREHOUSE
 
 QUIET = ("--quiet", "--log-level", "none", "--log-level-file", "none", "--no-use-colors")
+# unit tests try the SQL on rows of their own: `make test` and plain `dbt build` run them
+WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 FAILED = ("error", "fail", "runtime error", "partial success")
 # after so long without a line, the progress says what is still running
 SILENCE_SECONDS = 3
@@ -74,7 +76,7 @@ def build(settings: Settings, out: TextIO = sys.stdout) -> Published:
     warehouse.parent.mkdir(parents=True, exist_ok=True)
     with working_directory(root), Progress(out) as progress:
         progress.begin("Starting dbt")
-        run_dbt(["build"], settings, warehouse, [progress.event])
+        run_dbt(["build", *WITHOUT_UNIT_TESTS], settings, warehouse, [progress.event])
         progress.begin(f"Refreshing the operations marts ({progress.passed()})")
         run_dbt(["run", "--select", "tag:operations"], settings, warehouse, [])
         progress.begin("Publishing")

@@ -217,8 +217,11 @@ final as (
         source,
         '{{ fact }}' as fact,
         {{ fact }} as fact_count,
-        case when {{ total }} > 0 then cast({{ fact }} as double) / {{ total }} else 0 end
-            as fact_share
+        case
+            when {{ total }} > 0 then cast({{ fact }} as double) / {{ total }}
+            -- of no returns none lacks its date or its sale
+            else {{ 1 if fact in ['matched_returns', 'dated_returns'] else 0 }}
+        end as fact_share
     from joined
     {%- if not loop.last %}
 

@@ -43,7 +43,7 @@ weeks as (
         sales.sale_week,
         sum(sales.line_count) as line_count,
         least(
-            30,
+            {{ policy_value('delivery_watch_days') }},
             {{ days_between('max(sales.ordered_date)', 'as_of_dates.as_of_date') }}
         ) as watched_days
     from sales
@@ -81,7 +81,7 @@ delivered_weeks as (
 
 ),
 
--- what is usual: the sales of a year that were watched for thirty days
+-- what is usual: the sales of a year that were watched for delivery_watch_days
 usual_sales as (
 
     select
@@ -94,7 +94,8 @@ usual_sales as (
         on
             sales.source = as_of_dates.source
             and {{ days_between('sales.ordered_date', 'as_of_dates.as_of_date') }}
-            between 30 and {{ policy_value('completion_window_days') }}
+            between {{ policy_value('delivery_watch_days') }}
+            and {{ policy_value('completion_window_days') }}
     group by sales.source, as_of_dates.as_of_date, sales.marketplace
 
 ),
@@ -112,8 +113,9 @@ usual_deliveries as (
         on
             deliveries.source = as_of_dates.source
             and {{ days_between('deliveries.ordered_date', 'as_of_dates.as_of_date') }}
-            between 30 and {{ policy_value('completion_window_days') }}
-    where deliveries.delivery_days <= 30
+            between {{ policy_value('delivery_watch_days') }}
+            and {{ policy_value('completion_window_days') }}
+    where deliveries.delivery_days <= {{ policy_value('delivery_watch_days') }}
     group by
         deliveries.source,
         as_of_dates.as_of_date,
@@ -124,7 +126,12 @@ usual_deliveries as (
 
 cuts as (
 
-    select {{ each_number(1, 31) }} as watched_days
+    select distinct
+        source,
+        as_of_date,
+        marketplace,
+        watched_days
+    from weeks
 
 ),
 
@@ -140,7 +147,11 @@ usual_delivered as (
             usual_deliveries.line_count * least(usual_deliveries.delivery_days, cuts.watched_days)
         ) as delivery_days
     from usual_deliveries
-    cross join cuts
+    inner join cuts
+        on
+            usual_deliveries.source = cuts.source
+            and usual_deliveries.as_of_date = cuts.as_of_date
+            and usual_deliveries.marketplace = cuts.marketplace
     group by
         usual_deliveries.source,
         usual_deliveries.as_of_date,

@@ -116,6 +116,7 @@ final as (
     select
         as_of_dates.source,
         as_of_dates.as_of_date,
+        as_of_dates.is_current,
         entity_types.entity_type,
         round(
             case

@@ -13,11 +13,12 @@ strata as (
     select
         source,
         as_of_date,
+        is_current,
         stratum_1,
         cast(sum(returned_line_count) as double) as numerator,
         cast(sum({{ weighted('line_count', 'maturity') }}) as double) as exposure
     from cells
-    group by source, as_of_date, stratum_1
+    group by source, as_of_date, is_current, stratum_1
 
 ),
 
@@ -37,6 +38,7 @@ final as (
     select
         strata.source,
         strata.as_of_date,
+        strata.is_current,
         strata.stratum_1,
         -- never 0, so that a stratum without any return yet can still have one
         cast(

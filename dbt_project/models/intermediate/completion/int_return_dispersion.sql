@@ -135,6 +135,7 @@ final as (
     select
         as_of_dates.source,
         as_of_dates.as_of_date,
+        as_of_dates.is_current,
         unit_names.unit,
         coalesce(sums.dispersion, 1) as dispersion
     from as_of_dates

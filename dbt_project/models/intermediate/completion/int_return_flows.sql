@@ -194,7 +194,10 @@ expected as (
         days.day,
         scoped_sales.marketplace,
         sum(scoped_sales.line_count * curves.arriving_share) as arriving_lines,
-        sum(scoped_sales.line_count * curves.arriving_share * curves.age_days) as arriving_ages
+        sum(scoped_sales.line_count * curves.arriving_share * curves.age_days) as arriving_ages,
+        sum(
+            scoped_sales.line_count * curves.arriving_share * curves.age_days * curves.age_days
+        ) as arriving_squared_ages
     from days
     inner join scoped_sales
         on
@@ -228,7 +231,12 @@ final as (
             expected.arriving_ages * rates.return_rate
             * coalesce(weekday_shares.weekday_factor, 0),
             6
-        ) as expected_age_sum
+        ) as expected_age_sum,
+        round(
+            expected.arriving_squared_ages * rates.return_rate
+            * coalesce(weekday_shares.weekday_factor, 0),
+            6
+        ) as expected_squared_age_sum
     from expected
     inner join rates
         on

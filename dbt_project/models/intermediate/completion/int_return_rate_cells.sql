@@ -38,16 +38,7 @@ slices as (
 
 reference_rates as (
 
-    select
-        reference_rates.source,
-        reference_rates.stratum_1,
-        reference_rates.reference_rate
-    from {{ ref('int_reference_rates') }} as reference_rates
-    inner join {{ ref('int_as_of_dates') }} as as_of_dates
-        on
-            reference_rates.source = as_of_dates.source
-            and reference_rates.as_of_date = as_of_dates.as_of_date
-            and as_of_dates.is_current
+    select * from {{ ref('int_reference_rates') }} where is_current
 
 ),
 

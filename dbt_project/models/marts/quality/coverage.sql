@@ -26,7 +26,7 @@ compared as (
         requirements.reason,
         facts.fact_share,
         case
-            when facts.fact_count = 0 then requirements.status_if_none
+            when facts.fact_count = 0 and facts.fact_share < 1 then requirements.status_if_none
             when facts.fact_share < requirements.complete_share then 'partial'
             else 'complete'
         end as status

@@ -34,11 +34,17 @@ windowed as (
     select
         *,
         case
-            when age_days - lag_days < 28 then 'recent'
+            when age_days - lag_days < {{ policy_value('rate_recent_days') }} then 'recent'
             else 'reference'
         end as sale_window
     from cells
-    where age_days - lag_days < 119 and (maturity >= 0.3 or age_days - lag_days >= 28)
+    where
+        age_days - lag_days < {{ policy_value('rate_recent_days') }}
+        + {{ policy_value('rate_reference_days') }}
+        and (
+            100 * maturity >= {{ policy_value('rate_min_maturity_percent') }}
+            or age_days - lag_days >= {{ policy_value('rate_recent_days') }}
+        )
 
 ),
 
@@ -130,7 +136,7 @@ recent_deliveries as (
         line_count,
         delivery_lag_days
     from delivery_lags
-    where {{ days_between('sale_week', 'as_of_date') }} < 28
+    where {{ days_between('sale_week', 'as_of_date') }} < {{ policy_value('rate_recent_days') }}
 
     union all
 
@@ -141,7 +147,7 @@ recent_deliveries as (
         line_count,
         delivery_lag_days
     from delivery_lags
-    where {{ days_between('sale_week', 'as_of_date') }} < 28
+    where {{ days_between('sale_week', 'as_of_date') }} < {{ policy_value('rate_recent_days') }}
 
 ),
 
@@ -171,7 +177,7 @@ judged as (
         case
             when tested.rate_z is null then 'unknown'
             when
-                abs(tested.rate_z) < 3
+                abs(tested.rate_z) < {{ policy_value('rate_change_min_z') }}
                 or 100 * abs(tested.recent_rate - tested.reference_rate)
                 < {{ policy_value('rate_change_min_percent') }} * tested.reference_rate
                 then 'steady'

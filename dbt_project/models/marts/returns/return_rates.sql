@@ -6,31 +6,13 @@ with cells as (
 
 dispersions as (
 
-    select
-        dispersions.source,
-        dispersions.unit,
-        dispersions.dispersion
-    from {{ ref('int_return_dispersion') }} as dispersions
-    inner join {{ ref('int_as_of_dates') }} as as_of_dates
-        on
-            dispersions.source = as_of_dates.source
-            and dispersions.as_of_date = as_of_dates.as_of_date
-            and as_of_dates.is_current
+    select * from {{ ref('int_return_dispersion') }} where is_current
 
 ),
 
 prior_exposures as (
 
-    select
-        prior_exposures.source,
-        prior_exposures.entity_type,
-        prior_exposures.prior_exposure_lines
-    from {{ ref('int_prior_exposures') }} as prior_exposures
-    inner join {{ ref('int_as_of_dates') }} as as_of_dates
-        on
-            prior_exposures.source = as_of_dates.source
-            and prior_exposures.as_of_date = as_of_dates.as_of_date
-            and as_of_dates.is_current
+    select * from {{ ref('int_prior_exposures') }} where is_current
 
 ),
 
