@@ -1,7 +1,7 @@
 """The SQL that scores with a table model: the same numbers as `table_model.margin`.
 
 Bins are CASE expressions over the edges, scores are lists of literals that a bin, or a pair of
-bins, points into. Joining the two tables gives the same in SQL that every engine reads, in more time
+bins, points into. Joining the two tables gives the same in SQL that every engine reads, slower
 (`python -m benchmarks.scoring`).
 """
 
