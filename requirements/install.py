@@ -36,6 +36,9 @@ def main(venv: Path, locks: list[Path]) -> None:
         install(pip, lock)
     if "\nflit-core==" in wanted:
         run([*pip, "--quiet", "--no-deps", "--no-build-isolation", "--editable", str(ROOT)])
+    # dbt starts a third faster from compiled modules, and where PYTHONDONTWRITEBYTECODE is set
+    # nobody else writes them; modules that do not compile (templates) are none of our business
+    subprocess.run([python, "-m", "compileall", "-qq", "-j", "0", "-x", "/tests?/", str(venv)])
     stamp.write_text(wanted)
     print(f"{venv.name} is ready ({time.monotonic() - started:.0f} s)", flush=True)
 
