@@ -59,6 +59,28 @@ comparisons as (
 
 ),
 
+cut_off_facts as (
+
+    select
+        source,
+        sum(case when is_tested then 1 else 0 end) as tested_cut_offs
+    from {{ ref('int_cut_offs') }}
+    group by source
+
+),
+
+model_facts as (
+
+    select
+        source,
+        sum(case when task = 'churn' then 1 else 0 end) as models_of_churn,
+        sum(case when task = 'value' then 1 else 0 end) as models_of_value
+    from {{ ref('int_model_records') }}
+    where record = 'run' and name = 'is_champion' and value = 1
+    group by source
+
+),
+
 order_facts as (
 
     select
@@ -172,7 +194,10 @@ joined as (
             ),
             0
         ) as days_of_history,
-        coalesce(curves.month_ends_with_curve, 0) as month_ends_with_curve
+        coalesce(curves.month_ends_with_curve, 0) as month_ends_with_curve,
+        coalesce(cut_off_facts.tested_cut_offs, 0) as tested_cut_offs,
+        coalesce(model_facts.models_of_churn, 0) as models_of_churn,
+        coalesce(model_facts.models_of_value, 0) as models_of_value
     from sources
     left join line_facts
         on sources.source = line_facts.source
@@ -188,6 +213,10 @@ joined as (
         on sources.source = product_facts.source
     left join rate_facts
         on sources.source = rate_facts.source
+    left join cut_off_facts
+        on sources.source = cut_off_facts.source
+    left join model_facts
+        on sources.source = model_facts.source
 
 ),
 
@@ -200,11 +229,16 @@ final as (
         'lines_of_unambiguous_orders', 'returns', 'matched_returns', 'dated_returns',
         'returns_with_curve', 'lines_with_unit_cost', 'lines_with_cost_rates',
         'lines_with_recorded_returns', 'days_of_history', 'month_ends_with_curve',
+        'tested_cut_offs', 'models_of_churn', 'models_of_value',
     ] %}
     {%- if fact == 'days_of_history' %}
     {%- set total = policy_value('completion_max_age_days') %}
     {%- elif fact == 'month_ends_with_curve' %}
     {%- set total = policy_value('replay_months') %}
+    {%- elif fact == 'tested_cut_offs' %}
+    {%- set total = policy_value('churn_test_cut_offs') %}
+    {%- elif fact in ['models_of_churn', 'models_of_value'] %}
+    {%- set total = '1' %}
     {%- elif fact in ['matched_returns', 'dated_returns', 'returns_with_curve'] %}
     {%- set total = 'returns' %}
     {%- elif fact == 'covered_comparisons' %}
