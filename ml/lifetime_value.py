@@ -2,9 +2,9 @@
 
 BG/NBD (Fader, Hardie, Lee 2005, "Counting your customers the easy way"): while alive a customer
 buys at a rate that is gamma distributed over customers (r, alpha); after each purchase they drop
-out with a probability that is beta distributed (a, b). Gamma-Gamma (Fader, Hardie 2013): the value of a
-purchase is gamma distributed around a mean of the customer's own, which is gamma distributed over
-customers (p, q, v), whatever the number of purchases.
+out with a probability that is beta distributed (a, b). Gamma-Gamma (Fader, Hardie 2013): the value
+of a purchase is gamma distributed around a mean of the customer's own, which is gamma distributed
+over customers (p, q, v), whatever the number of purchases.
 
 Functions take numpy arrays of one length and return arrays of that length; times share one unit.
 """
