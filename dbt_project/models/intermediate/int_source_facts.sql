@@ -81,6 +81,19 @@ model_facts as (
 
 ),
 
+-- a seller that can be judged in some window
+seller_facts as (
+
+    select
+        source,
+        count(distinct entity_id) as sellers,
+        count(distinct case when is_sufficient then entity_id end) as judged_sellers
+    from {{ ref('int_risk_assessed') }}
+    where entity_type = 'seller'
+    group by source
+
+),
+
 order_facts as (
 
     select
@@ -197,7 +210,11 @@ joined as (
         coalesce(curves.month_ends_with_curve, 0) as month_ends_with_curve,
         coalesce(cut_off_facts.tested_cut_offs, 0) as tested_cut_offs,
         coalesce(model_facts.models_of_churn, 0) as models_of_churn,
-        coalesce(model_facts.models_of_value, 0) as models_of_value
+        coalesce(model_facts.models_of_value, 0) as models_of_value,
+        coalesce(seller_facts.sellers, 0) as sellers,
+        coalesce(seller_facts.judged_sellers, 0) as judged_sellers,
+        -- until there are scores
+        0 as scored_lines
     from sources
     left join line_facts
         on sources.source = line_facts.source
@@ -217,6 +234,8 @@ joined as (
         on sources.source = cut_off_facts.source
     left join model_facts
         on sources.source = model_facts.source
+    left join seller_facts
+        on sources.source = seller_facts.source
 
 ),
 
@@ -230,6 +249,7 @@ final as (
         'returns_with_curve', 'lines_with_unit_cost', 'lines_with_cost_rates',
         'lines_with_recorded_returns', 'days_of_history', 'month_ends_with_curve',
         'tested_cut_offs', 'models_of_churn', 'models_of_value',
+        'judged_sellers', 'scored_lines',
     ] %}
     {%- if fact == 'days_of_history' %}
     {%- set total = policy_value('completion_max_age_days') %}
@@ -243,6 +263,8 @@ final as (
     {%- set total = 'returns' %}
     {%- elif fact == 'covered_comparisons' %}
     {%- set total = 'comparisons' %}
+    {%- elif fact == 'judged_sellers' %}
+    {%- set total = 'sellers' %}
     {%- else %}
     {%- set total = 'order_lines' %}
     {%- endif %}

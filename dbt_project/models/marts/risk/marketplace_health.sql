@@ -1,0 +1,190 @@
+{%- set parts = [
+    'return_rate', 'trend', 'seller_risk', 'delivery', 'cancellations', 'high_risk_orders'
+] -%}
+
+with ordered as (
+
+    select * from {{ ref('int_marketplace_orders') }}
+
+),
+
+assessed as (
+
+    select * from {{ ref('int_risk_assessed') }} where entity_type = 'marketplace'
+
+),
+
+lines as (
+
+    select * from {{ ref('int_risk_lines') }} where comparable_lines = 1
+
+),
+
+windows as (
+
+    select * from {{ ref('policy_risk_windows') }} where compared_with = 'own past'
+
+),
+
+policies as (
+
+    select
+        count(*) as part_count,
+        {%- for part in parts %}
+        max(case when part = '{{ part }}' then good end) as {{ part }}_good,
+        max(case when part = '{{ part }}' then bad end) as {{ part }}_bad,
+        max(case when part = '{{ part }}' then weight end) as {{ part }}_weight
+        {%- if not loop.last %},{% endif %}
+        {%- endfor %}
+    from {{ ref('policy_health_parts') }}
+
+),
+
+sources as (
+
+    select * from {{ ref('int_sources') }}
+
+),
+
+-- the window of the same length before
+previous as (
+
+    select
+        lines.source,
+        lines.marketplace,
+        windows.window_days,
+        sum(lines.returned_lines) as previous_returned_lines,
+        cast(sum(lines.maturity) as double) as previous_exposure
+    from lines
+    inner join windows
+        on
+            lines.age_days >= windows.window_days
+            and lines.age_days < 2 * windows.window_days
+    group by lines.source, lines.marketplace, windows.window_days
+
+),
+
+-- the rate of either window is held by what the marketplace's past leads one to expect
+measured as (
+
+    select
+        ordered.*,
+        assessed.comparable_lines,
+        assessed.returned_lines,
+        assessed.effective_exposure,
+        assessed.shrunk_ratio,
+        assessed.lo,
+        assessed.hi,
+        assessed.is_sufficient,
+        assessed.expected_final / nullif(assessed.compared_lines, 0) as expected_rate,
+        (
+            previous.previous_returned_lines + {{ policy_value('case_mix_prior_lines') }}
+            * assessed.expected_final / nullif(assessed.compared_lines, 0)
+        )
+        / (previous.previous_exposure + {{ policy_value('case_mix_prior_lines') }}) as previous_rate
+    from ordered
+    left join assessed
+        on
+            ordered.source = assessed.source
+            and ordered.marketplace = assessed.entity_id
+            and ordered.window_days = assessed.window_days
+    left join previous
+        on
+            ordered.source = previous.source
+            and ordered.marketplace = previous.marketplace
+            and ordered.window_days = previous.window_days
+
+),
+
+valued as (
+
+    select
+        *,
+        least(1, shrunk_ratio * expected_rate) as adjusted_rate,
+        shrunk_ratio as return_rate_value,
+        shrunk_ratio * expected_rate / nullif(previous_rate, 0) as trend_value,
+        cast(flagged_seller_lines as double) / nullif(seller_lines, 0) as seller_risk_value,
+        cast(late_lines as double) / nullif(delivery_lines, 0) as delivery_value,
+        cast(lost_lines as double) / nullif(ordered_lines, 0) as cancellations_value,
+        -- there are no scores yet
+        cast(null as double) as high_risk_orders_value,
+        cast(null as double) as average_predicted_risk
+    from measured
+
+),
+
+scored as (
+
+    select
+        valued.*,
+        {%- for part in parts %}
+        100 * {{ health_share(part) }} as {{ part }}_score,
+        case when valued.{{ part }}_value is not null then policies.{{ part }}_weight else 0 end
+            as {{ part }}_weight,
+        {%- endfor %}
+        policies.part_count
+    from valued
+    cross join policies
+
+),
+
+final as (
+
+    select
+        scored.source,
+        scored.marketplace,
+        scored.window_days,
+        sources.reporting_currency as currency,
+        scored.orders,
+        scored.sellers,
+        scored.lines,
+        scored.net_amount,
+        coalesce(scored.returned_lines, 0) as returned_lines,
+        coalesce(scored.comparable_lines, 0) as compared_lines,
+        round(coalesce(scored.effective_exposure, 0), 6) as effective_exposure,
+        case
+            when scored.comparable_lines > 0
+                then round(cast(scored.returned_lines as double) / scored.comparable_lines, 9)
+        end as observed_rate,
+        round(scored.adjusted_rate, 9) as adjusted_rate,
+        round(least(1, scored.lo * scored.expected_rate), 9) as adjusted_rate_lo,
+        round(least(1, scored.hi * scored.expected_rate), 9) as adjusted_rate_hi,
+        round(scored.expected_rate, 9) as expected_rate,
+        round(scored.previous_rate, 9) as previous_rate,
+        case
+            when not coalesce(scored.is_sufficient, false) then 'insufficient data'
+            when scored.lo > 1 then 'rising'
+            when scored.hi < 1 then 'falling'
+            else 'steady'
+        end as trend,
+        scored.average_predicted_risk,
+        round(scored.high_risk_orders_value, 9) as high_risk_share,
+        {%- for part in parts %}
+        round(scored.{{ part }}_value, 9) as {{ part }}_value,
+        round(scored.{{ part }}_score, 6) as {{ part }}_score,
+        cast(scored.{{ part }}_weight as bigint) as {{ part }}_weight,
+        {%- endfor %}
+        round(
+            (
+                {%- for part in parts %}
+                {{ '+ ' if not loop.first }}coalesce(
+                    round(scored.{{ part }}_score, 6), 0
+                ) * scored.{{ part }}_weight
+                {%- endfor %}
+            )
+            / nullif(
+                {%- for part in parts %}
+                {{ '+ ' if not loop.first }}scored.{{ part }}_weight
+                {%- endfor %},
+                0
+            ),
+            6
+        ) as health_score,
+        sources.as_of_date
+    from scored
+    inner join sources
+        on scored.source = sources.source
+
+)
+
+select * from final
