@@ -3,5 +3,6 @@
 from proofs.delay import DELAY
 from proofs.projection import PROJECTION
 from proofs.reserve import RESERVE
+from proofs.sellers import SELLERS_PROOF
 
-PROOFS = {proof.name: proof for proof in (PROJECTION, DELAY, RESERVE)}
+PROOFS = {proof.name: proof for proof in (PROJECTION, DELAY, RESERVE, SELLERS_PROOF)}

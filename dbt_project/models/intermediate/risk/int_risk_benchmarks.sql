@@ -93,14 +93,14 @@ others as (
         own.returned_lines,
         cast(own.exposure as double) as exposure,
         cast(own.squares as double) as squares,
-        {%- for level in [0, 1, 2, 3] %}
-        {%- set own_level = 'own' if level == 3 else 'own_' ~ level %}
-        cast(level_{{ level }}.returned_lines - {{ own_level }}.returned_lines as double)
-            as returned_{{ level }},
-        cast(level_{{ level }}.exposure - {{ own_level }}.exposure as double)
-            as exposure_{{ level }}
-        {%- if not loop.last %},{% endif %}
-        {%- endfor %}
+        cast(level_0.returned_lines - own_0.returned_lines as double) as returned_0,
+        cast(level_0.exposure - own_0.exposure as double) as exposure_0,
+        cast(level_1.returned_lines - own_1.returned_lines as double) as returned_1,
+        cast(level_1.exposure - own_1.exposure as double) as exposure_1,
+        cast(level_2.returned_lines - own_2.returned_lines as double) as returned_2,
+        cast(level_2.exposure - own_2.exposure as double) as exposure_2,
+        cast(level_3.returned_lines - own.returned_lines as double) as returned_3,
+        cast(level_3.exposure - own.exposure as double) as exposure_3
     from own
     inner join own_0
         on
