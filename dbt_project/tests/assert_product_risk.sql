@@ -1,5 +1,5 @@
--- product_risk judges every sold line of its windows, its ratios and excesses follow from what
--- stands beside them, and ranks are a count
+-- product_risk has one row per key and judges every sold line of its windows, its ratios and
+-- excesses follow from what stands beside them, and ranks are a count
 
 with risk as (
 
@@ -80,3 +80,13 @@ where
     or abs(cast(excess_cost as double) - excess_returns * cast(cost_per_return as double))
     > 1e-3 * (1 + excess_returns)
     or (insufficient_reason is null) <> (risk_tier <> 'insufficient data')
+
+union all
+
+select
+    'one row per key' as claim,
+    source,
+    product_id as example
+from risk
+group by source, product_id, window_days
+having count(*) > 1

@@ -1,4 +1,5 @@
--- marketplaces and categories add up to all, in every day and week, and days to their weeks
+-- risk_trends has one row per key, marketplaces and categories add up to all, in every day and
+-- week, and days to their weeks
 
 with trends as (
 
@@ -71,3 +72,13 @@ inner join trends
         and trends.period_grain = 'week'
         and days.week_start = trends.period_start
 where days.day_count = 7 and (days.lines <> trends.lines or days.observed <> trends.observed)
+
+union all
+
+select
+    'one row per key' as claim,
+    source,
+    entity_type || ' ' || entity_id as example
+from trends
+group by source, entity_type, entity_id, period_grain, period_start
+having count(*) > 1
