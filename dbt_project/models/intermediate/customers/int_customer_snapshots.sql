@@ -33,6 +33,17 @@ maturities as (
 ),
 
 -- today, from the orders as they stand
+flagged_orders as (
+
+    select
+        *,
+        {{ days_between('ordered_date', 'as_of_date') }}
+        < {{ policy_value('segment_lookback_days') }} as is_recent
+    from orders
+    where {{ days_between('ordered_date', 'as_of_date') }} < {{ policy_value('rfm_lookback_days') }}
+
+),
+
 current_customers as (
 
     select
@@ -48,9 +59,13 @@ current_customers as (
         sum(kept_amount) as monetary,
         sum(sold_line_count) as line_count,
         sum(returned_line_count) as returned_line_count,
-        sum(effective_exposure) as effective_exposure
-    from orders
-    where {{ days_between('ordered_date', 'as_of_date') }} < {{ policy_value('rfm_lookback_days') }}
+        sum(effective_exposure) as effective_exposure,
+        sum(case when is_recent and is_kept then 1 else 0 end) as recent_frequency,
+        sum(case when is_recent then kept_amount else 0 end) as recent_monetary,
+        sum(case when is_recent then sold_line_count else 0 end) as recent_line_count,
+        sum(case when is_recent then returned_line_count else 0 end) as recent_returned_line_count,
+        sum(case when is_recent then effective_exposure else 0 end) as recent_effective_exposure
+    from flagged_orders
     group by source, customer_id, as_of_date
 
 ),
@@ -219,7 +234,9 @@ known_orders as (
         known_sales.*,
         coalesce(known_returns.returned_line_count, 0) as returned_line_count,
         known_sales.net_amount - coalesce(known_returns.refund_amount, 0) as kept_amount,
-        coalesce(known_returns.quantity, 0) < known_sales.quantity as is_kept
+        coalesce(known_returns.quantity, 0) < known_sales.quantity as is_kept,
+        {{ days_between('known_sales.ordered_date', 'known_sales.as_of_date') }}
+        < {{ policy_value('segment_lookback_days') }} as is_recent
     from known_sales
     left join known_returns
         on
@@ -244,7 +261,12 @@ past_customers as (
         sum(kept_amount) as monetary,
         sum(line_count) as line_count,
         sum(returned_line_count) as returned_line_count,
-        sum(effective_exposure) as effective_exposure
+        sum(effective_exposure) as effective_exposure,
+        sum(case when is_recent and is_kept then 1 else 0 end) as recent_frequency,
+        sum(case when is_recent then kept_amount else 0 end) as recent_monetary,
+        sum(case when is_recent then line_count else 0 end) as recent_line_count,
+        sum(case when is_recent then returned_line_count else 0 end) as recent_returned_line_count,
+        sum(case when is_recent then effective_exposure else 0 end) as recent_effective_exposure
     from known_orders
     group by source, customer_id, as_of_date
 
@@ -270,7 +292,12 @@ prior_rates as (
         source,
         as_of_date,
         least(1, cast(sum(returned_line_count) as double) / nullif(sum(effective_exposure), 0))
-            as prior_rate
+            as prior_rate,
+        least(
+            1,
+            cast(sum(recent_returned_line_count) as double)
+            / nullif(sum(recent_effective_exposure), 0)
+        ) as recent_prior_rate
     from snapshots
     group by source, as_of_date
 
@@ -302,7 +329,19 @@ final as (
             'cast(snapshots.effective_exposure as double)',
             'coalesce(prior_rates.prior_rate, 0)',
             policy_value('customer_prior_lines')
-        ) }} as shrunk_return_rate
+        ) }} as shrunk_return_rate,
+        cast(snapshots.recent_frequency as bigint) as recent_frequency,
+        cast(snapshots.recent_monetary as decimal(18, 4)) as recent_monetary,
+        cast(snapshots.recent_line_count as bigint) as recent_line_count,
+        cast(snapshots.recent_returned_line_count as bigint) as recent_returned_line_count,
+        cast(snapshots.recent_effective_exposure as decimal(18, 6)) as recent_effective_exposure,
+        coalesce(prior_rates.recent_prior_rate, 0) as recent_prior_rate,
+        {{ exposure_rate(
+            'snapshots.recent_returned_line_count',
+            'cast(snapshots.recent_effective_exposure as double)',
+            'coalesce(prior_rates.recent_prior_rate, 0)',
+            policy_value('customer_prior_lines')
+        ) }} as recent_return_rate
     from snapshots
     inner join prior_rates
         on
