@@ -219,5 +219,88 @@ joined as (
             0
         ) as days_of_history,
         coalesce(curves.month_ends_with_curve, 0) as month_ends_with_curve,
+        coalesce(cut_off_facts.tested_cut_offs, 0) as tested_cut_offs,
+        coalesce(model_facts.models_of_churn, 0) as models_of_churn,
+        coalesce(model_facts.models_of_value, 0) as models_of_value,
+        coalesce(seller_facts.sellers, 0) as sellers,
+        coalesce(seller_facts.judged_sellers, 0) as judged_sellers,
+        coalesce(segment_fits.days_with_segments, 0) as days_with_segments,
+        -- until there are scores
+        0 as scored_lines
+    from sources
+    left join line_facts
+        on sources.source = line_facts.source
+    left join order_facts
+        on sources.source = order_facts.source
+    left join comparison_facts
+        on sources.source = comparison_facts.source
+    left join return_facts
+        on sources.source = return_facts.source
+    left join curves
+        on sources.source = curves.source
+    left join product_facts
+        on sources.source = product_facts.source
+    left join rate_facts
+        on sources.source = rate_facts.source
+    left join cut_off_facts
+        on sources.source = cut_off_facts.source
+    left join model_facts
+        on sources.source = model_facts.source
+    left join seller_facts
+        on sources.source = seller_facts.source
+    left join segment_fits
+        on sources.source = segment_fits.source
+
+),
+
+final as (
+
+    {%- for fact in [
+        'order_lines', 'lines_with_customer', 'lines_with_seller', 'lines_with_marketplace',
+        'lines_with_category', 'lines_with_country', 'lines_with_channel', 'mature_lines',
+        'lines_with_known_return', 'lines_with_traceable_returns', 'covered_comparisons',
+        'lines_of_unambiguous_orders', 'returns', 'matched_returns', 'dated_returns',
+        'returns_with_curve', 'lines_with_unit_cost', 'lines_with_cost_rates',
+        'lines_with_recorded_returns', 'days_of_history', 'month_ends_with_curve',
+        'tested_cut_offs', 'models_of_churn', 'models_of_value',
+        'judged_sellers', 'scored_lines', 'days_with_segments',
+    ] %}
+    {%- if fact == 'days_of_history' %}
+    {%- set total = policy_value('completion_max_age_days') %}
+    {%- elif fact == 'month_ends_with_curve' %}
+    {%- set total = policy_value('replay_months') %}
     {%- elif fact == 'days_with_segments' %}
     {%- set total = '(' ~ policy_value('replay_months') ~ ' + 1)' %}
+    {%- elif fact == 'tested_cut_offs' %}
+    {%- set total = policy_value('churn_test_cut_offs') %}
+    {%- elif fact in ['models_of_churn', 'models_of_value'] %}
+    {%- set total = '1' %}
+    {%- elif fact in ['matched_returns', 'dated_returns', 'returns_with_curve'] %}
+    {%- set total = 'returns' %}
+    {%- elif fact == 'covered_comparisons' %}
+    {%- set total = 'comparisons' %}
+    {%- elif fact == 'judged_sellers' %}
+    {%- set total = 'sellers' %}
+    {%- else %}
+    {%- set total = 'order_lines' %}
+    {%- endif %}
+
+    select
+        source,
+        '{{ fact }}' as fact,
+        {{ fact }} as fact_count,
+        case
+            when {{ total }} > 0 then cast({{ fact }} as double) / {{ total }}
+            -- of no returns none lacks its date or its sale
+            else {{ 1 if fact in ['matched_returns', 'dated_returns'] else 0 }}
+        end as fact_share
+    from joined
+    {%- if not loop.last %}
+
+    union all
+    {%- endif %}
+    {%- endfor %}
+
+)
+
+select * from final
