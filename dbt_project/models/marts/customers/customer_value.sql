@@ -69,7 +69,8 @@ expectations as (
 
 ),
 
--- without a fit of Gamma-Gamma everybody's mean stands in
+-- without a fit of Gamma-Gamma the mean of all stands in; so it does for whoever kept nothing after
+-- the first purchase, over which the costs of what came back could not be spread
 expected as (
 
     select
@@ -81,7 +82,14 @@ expected as (
         {%- for basis in ['before', 'after'] %}
         coalesce(
             money_parameters.{{ basis }}_p
-            * (money_parameters.{{ basis }}_v + cast(margins.repeat_margin_{{ basis }} as double))
+            * (
+                money_parameters.{{ basis }}_v
+                + case
+                    when margins.repeat_count > 0
+                        then cast(margins.repeat_margin_{{ basis }} as double)
+                    else 0
+                end
+            )
             / (
                 money_parameters.{{ basis }}_p * margins.repeat_count
                 + money_parameters.{{ basis }}_q - 1
