@@ -12,6 +12,12 @@ cut_offs as (
 
 ),
 
+segments as (
+
+    select * from {{ ref('customer_segments') }}
+
+),
+
 policies as (
 
     select * from {{ ref('policy_churn_drivers') }}
@@ -200,6 +206,12 @@ final as (
         signed.recency_days,
         signed.purchase_day_count,
         signed.recency_days <= cut_offs.horizon_days as is_active,
+        segments.segment_name,
+        coalesce(segments.segment_name = 'Steady', false)
+        and 100 * case
+            when signed.champion = 'forest' then forest.probability
+            else signed.logistic_probability
+        end >= {{ policy_value('churn_threshold_percent') }} as is_moving_to_inactive,
         signed.base_log_odds,
         {%- for driver in drivers %}
         signed.{{ driver }}_contribution,
@@ -218,6 +230,10 @@ final as (
         on
             signed.source = forest.source
             and signed.customer_id = forest.customer_id
+    left join segments
+        on
+            signed.source = segments.source
+            and signed.customer_id = segments.customer_id
     left join sentences as first_sentences
         on
             signed.driver_1 = first_sentences.driver
