@@ -19,7 +19,7 @@ from proofs.harness import Proof, Row, Workshop, World, dbt, fetch
 SELLERS = 2_000
 IDENTICAL_SELLERS = 200
 WORLDS, IDENTICAL_WORLDS = 50, 400  # in batches of:
-BATCH, IDENTICAL_BATCH = 5, 50
+BATCH, IDENTICAL_BATCH = 10, 100
 WINDOWS = (90, 365)
 FAULTY = 0.08  # share of sellers with a fault: 1.7 to 3 times the odds of a return
 SPREAD = 0.20  # standard deviation of the log-odds of all others
@@ -223,8 +223,12 @@ def judge_cells(folder: Path, write: Callable[[duckdb.DuckDBPyConnection], None]
         write(connection)
     vars = {"sources": ["simulated"], "raw": str(raw.parent), "warehouse": str(warehouse)}
     options = ("--vars", json.dumps(vars))
-    dbt("seed", *options, target=folder / "target")
-    dbt("run", "--select", *MODELS, *options, target=folder / "target")
+    dbt(
+        *("build", "--select", "resource_type:seed", *MODELS),
+        *("--exclude-resource-type", "test", "unit_test"),
+        *options,
+        target=folder / "target",
+    )
     return warehouse
 
 
