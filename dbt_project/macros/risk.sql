@@ -3,7 +3,7 @@
   with scipy in tests/test_sellers.py.
 -#}
 
-{#- Probability that a standard normal exceeds z: Hart (1968), fifteen digits, also far out. -#}
+{#- Probability that a standard normal exceeds z: Hart (1968); nine digits, also far out. -#}
 {% macro normal_tail(z) -%}
     case
         when abs({{ z }}) > 37 then case when {{ z }} > 0 then 0 else 1 end
