@@ -241,7 +241,7 @@ def test_the_hold_out_of_a_still_world_comes_as_expected(marts: Connection, tmp_
     support.build(
         still,
         *(*support.WITHOUT_UNIT_TESTS, "--exclude-resource-type", "test"),
-        *("--select", "+model_metrics"),
+        *("--select", "+model_metrics", "+model_runs"),
     )
     question = """
         select entity_id, model, value, lo, hi from marts.model_metrics
