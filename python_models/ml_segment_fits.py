@@ -9,4 +9,8 @@ def model(dbt, session):
     policies = dict(dbt.ref("policy_parameters").project("policy_name, value").fetchall())
     chosen = dbt.ref("ml_segment_evidence").filter("is_chosen").project("source, cluster_count")
     fits = segment_tables.fits_table(customers, archetypes, policies, dict(chosen.fetchall()))
-    return session.sql("select * replace (cast(as_of_date as date) as as_of_date) from fits")
+    # an empty array of text has no type of its own
+    return session.sql(
+        "select * replace (cast(source as varchar) as source, cast(feature as varchar) as feature,"
+        " cast(as_of_date as date) as as_of_date) from fits"
+    )
