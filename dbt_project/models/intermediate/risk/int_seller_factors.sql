@@ -24,6 +24,19 @@ assessed as (
 
 ),
 
+-- a review may name a seller of whom nothing was sold
+selling_sellers as (
+
+    select
+        source,
+        entity_id as seller_id
+    from {{ ref('int_risk_assessed') }}
+    where
+        entity_type = 'seller'
+        and window_days = {{ policy_value('risk_factor_window_days') }}
+
+),
+
 confidence_levels as (
 
     select levels.z
@@ -144,7 +157,7 @@ rated_peers as (
 
 ),
 
-final as (
+measured as (
 
     select
         source,
@@ -227,6 +240,28 @@ final as (
         / (weight + 1) as value_with_one_more,
         true as is_sufficient
     from rated_peers
+
+),
+
+final as (
+
+    select
+        measured.source,
+        measured.seller_id,
+        measured.factor,
+        measured.events,
+        measured.lines,
+        measured.factor_value,
+        measured.peer_value,
+        measured.lo,
+        measured.hi,
+        measured.value_with_one_more,
+        measured.is_sufficient
+    from measured
+    inner join selling_sellers
+        on
+            measured.source = selling_sellers.source
+            and measured.seller_id = selling_sellers.seller_id
 
 )
 
