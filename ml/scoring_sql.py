@@ -16,13 +16,10 @@ from ml.table_model import Floats, TableModel
 def score_query(model: TableModel, *, features: str, keys: str, where: str = "true") -> str:
     """One row per row of the relation `features`: its keys and `margin`, the log-odds.
 
-    Keys and where are SQL, of columns of that relation.
+    Keys (a list `a, b as c` in SQL) and where (a condition) are of columns of that relation.
     """
     margin = " + ".join([_number(model.intercept), *_looked_up(_folded(model))])
-    return (
-        f"with binned as (select {keys}{_bins(model)} from {features} where {where})"
-        f" select {keys}, {margin} as margin from binned"
-    )
+    return _query(model, f", {margin} as margin", features, keys, where)
 
 
 def contribution_query(model: TableModel, *, features: str, keys: str, where: str = "true") -> str:
@@ -37,10 +34,20 @@ def contribution_query(model: TableModel, *, features: str, keys: str, where: st
         f" as {_name(model.features[position].name)}"
         for position in sorted(parts)
     )
+    return _query(model, columns, features, keys, where)
+
+
+def _query(model: TableModel, columns: str, features: str, keys: str, where: str) -> str:
+    names = ", ".join(_last_word(key) for key in keys.split(", "))
     return (
-        f"with binned as (select {keys}{_bins(model)} from {features} where {where})"
-        f" select {keys}{columns} from binned"
+        f"select {names}{columns} from"
+        f" (select {keys}{_bins(model)} from {features} where {where}) as binned"
     )
+
+
+def _last_word(key: str) -> str:
+    """The name of a key: order_line_id; model_version of `'a' as model_version`."""
+    return key.split()[-1]
 
 
 def _lookups(model: TableModel) -> Iterator[tuple[tuple[int, ...], Floats]]:
@@ -86,7 +93,7 @@ def _bin(model: TableModel, position: int) -> str:
     categories = model.categories[position]
     if model.features[position].kind == "categorical":
         known = " ".join(
-            f"when {_text(category)} then {number}"
+            f"when {text(category)} then {number}"
             for number, category in enumerate(categories, start=1)
         )
         other = f"case when {name} is null then 0 else {len(categories) + 1} end"
@@ -119,5 +126,6 @@ def _number(value: float) -> str:
     return text if "e" in text else f"{text}e0"
 
 
-def _text(value: str) -> str:
+def text(value: str) -> str:
+    """A literal that no content can break out of."""
     return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,402 @@
+"""Will this line come back: models fitted at past days, tested on what was ordered after them.
+
+Rows are order lines with what was known of them when they were ordered, and whether they came back
+within the return window. On a training day only lines whose window had closed are learnt from: the
+earlier ones fit, the last of them calibrate. Lines ordered after it, until the next training day,
+are what the model is tested on and what it scores.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml import boosting, candidates, evaluation, table_model
+from ml.boosting import NoModel, Settings
+from ml.evaluation import Floats, Ints, Records
+from ml.table_model import Columns, Feature, TableModel
+
+TABLE = "table"  # the model that ships
+REPEATS = 3  # permutations per feature
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The numbers of policy_parameters that fitting needs."""
+
+    settings: Settings
+    fit_rows: int
+    min_rows: int
+    origins: int
+    candidate_origins: int
+    calibration_days: int
+    min_gain: float
+    min_auc: float
+    threshold: float
+    z: float
+
+    @classmethod
+    def of(cls, policies: Mapping[str, int], levels: Mapping[int, float]) -> "Policy":
+        """From the rows of policy_parameters and policy_confidence_levels."""
+        return cls(
+            settings=Settings(
+                trees=policies["return_model_trees"],
+                learning_rate=policies["return_model_learning_rate_percent"] / 100,
+                max_bins=policies["return_model_bins"],
+                max_pairs=policies["return_model_pairs"],
+                min_leaf_rows=policies["return_model_leaf_rows"],
+                max_categories=policies["return_model_categories"],
+                min_category_rows=policies["return_model_category_rows"],
+            ),
+            fit_rows=policies["return_fit_rows"],
+            min_rows=policies["return_min_rows"],
+            origins=policies["return_model_origins"],
+            candidate_origins=policies["return_candidate_origins"],
+            calibration_days=policies["return_calibration_days"],
+            min_gain=policies["return_champion_min_gain_permille"] / 1000,
+            min_auc=policies["return_min_auc_permille"] / 1000,
+            threshold=policies["return_threshold_percent"] / 100,
+            z=float(levels[policies["interval_confidence_percent"]]),
+        )
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Order lines: columns of features, and arrays of their length. Days are ordinals.
+
+    label: 1 came back within the window, 0 did not; key: what tells lines apart; draw: 0..1, by
+    which samples are drawn; ordered_on; known_on: the last day of the window.
+    """
+
+    columns: Columns
+    label: Ints
+    key: NDArray
+    draw: Floats
+    ordered_on: Ints
+    known_on: Ints
+
+    def take(self, rows: Ints) -> "Lines":
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        rest = (self.label, self.key, self.draw, self.ordered_on, self.known_on)
+        return Lines(columns, *(values[rows] for values in rest))
+
+
+@dataclass(frozen=True)
+class Version:
+    """A model in use: knows what was known on the day trained_on, and scores later lines until a
+    later version does (its day; None: there is none). The first scores what came before it, too."""
+
+    name: str
+    trained_on: date
+    until: date | None
+    is_first: bool
+    model: TableModel
+
+    @property
+    def scores(self) -> str:
+        """Which lines, as SQL over ordered_date."""
+        later = "true" if self.is_first else f"ordered_date > date '{self.trained_on}'"
+        return later if self.until is None else f"{later} and ordered_date <= date '{self.until}'"
+
+
+def lines(columns: Columns, features: Sequence[Feature], *, window: int) -> Lines:
+    """Lines of columns: features, order_line_id, draw, ordered_date and came_back."""
+    ordered_on = np.ma.getdata(columns["ordered_date"]).astype("datetime64[D]").astype(np.int64)
+    ordered_on += date(1970, 1, 1).toordinal()
+    return Lines(
+        columns={feature.name: columns[feature.name] for feature in features},
+        label=np.ma.getdata(columns["came_back"]).astype(np.int64),
+        key=np.ma.getdata(columns["order_line_id"]).astype(str),
+        draw=np.ma.getdata(columns["draw"]).astype(float),
+        ordered_on=ordered_on,
+        known_on=ordered_on + window,
+    )
+
+
+def versions(rows: Sequence[Mapping]) -> list[tuple[str, Version]]:
+    """The models in use, with their source, of records of intercepts, bins and pairs."""
+    found: list[tuple[str, Version]] = []
+    intercepts = [row for row in rows if row["record"] == "intercept"]
+    for source in sorted({row["source"] for row in intercepts}):
+        own = sorted(
+            (row for row in intercepts if row["source"] == source),
+            key=lambda row: row["trained_on"],
+        )
+        ends = [*(row["trained_on"] for row in own[1:]), None]
+        for number, (row, until) in enumerate(zip(own, ends, strict=True)):
+            parts = [
+                part
+                for part in rows
+                if part["source"] == source and part["slice_id"] == row["slice_id"]
+            ]
+            bins = [
+                (
+                    *(part["feature_a"], part["slice_type"], part["name"], part["bin_a"]),
+                    *(part["lo"], part["hi"], part["detail"], part["value"]),
+                )
+                for part in parts
+                if part["record"] == "bin"
+            ]
+            pairs = [
+                tuple(part[name] for name in ("feature_a", "bin_a", "feature_b", "bin_b", "value"))
+                for part in parts
+                if part["record"] == "pair"
+            ]
+            model = table_model.from_rows(row["value"], bins, pairs)
+            found.append(
+                (source, Version(row["slice_id"], row["trained_on"], until, number == 0, model))
+            )
+    return found
+
+
+def training_days(first_known: int, today: int, quarters: int) -> list[int]:
+    """Days of knowledge: the last ends of so many quarters after the first outcome, and today."""
+    years = range(
+        date.fromordinal(today).year - 1 - quarters // 4, date.fromordinal(today).year + 1
+    )
+    starts = [date(year, month, 1).toordinal() for year in years for month in (1, 4, 7, 10)]
+    ends = [start - 1 for start in starts if first_known < start <= today]
+    return [*ends[-quarters:], today] if quarters else [today]
+
+
+def slices(lines: Lines, day: int, policy: Policy) -> tuple[Ints, Ints]:
+    """Rows to fit and rows to calibrate on, drawn from those whose outcome was known on that day.
+    Raises NoModel where they do not suffice."""
+    known = lines.known_on <= day
+    if not known.any():
+        raise NoModel("no line whose return window has closed")
+    since = lines.known_on[known].max() - policy.calibration_days
+    early = np.flatnonzero(known & (lines.known_on <= since))
+    late = np.flatnonzero(known & (lines.known_on > since))
+    for rows, least, name in (
+        (early, policy.min_rows, "to fit on"),
+        (late, policy.min_rows // 4, "to calibrate on"),
+    ):
+        rarer = min(lines.label[rows].sum(), len(rows) - lines.label[rows].sum())
+        if len(rows) < least:
+            raise NoModel(f"{len(rows)} lines {name}, fewer than {least}")
+        if rarer < least // 20:
+            raise NoModel(f"{rarer} lines {name} are of the rarer class, fewer than {least // 20}")
+    drawn = [
+        rows[np.lexsort([lines.key[rows], lines.draw[rows]])[: policy.fit_rows]]
+        for rows in (early, late)
+    ]
+    return drawn[0], drawn[1]
+
+
+def learn(
+    lines: Lines, features: Sequence[Feature], *, today: int, policy: Policy, random_state: int
+) -> tuple[Records, list[TableModel]]:
+    """Fit on every training day, test on what was ordered after it; what was found, and the models.
+
+    There is always a model: where none can be fitted today and none could before, the base rate is
+    in use, and the records say why.
+    """
+    records = Records(("feature_a", "bin_a", "feature_b", "bin_b"))
+    first = int(lines.known_on.min()) if len(lines.label) else today
+    days = training_days(first, today, policy.origins)
+    models: list[TableModel] = []
+    tests: list[Test] = []
+    for day, until in zip(days, [*days[1:], None], strict=True):
+        try:
+            early, late = slices(lines, day, policy)
+            model, facts = _fit(lines, early, late, features, policy, random_state)
+        except NoModel as none:
+            if models or until is not None:
+                continue
+            rate = (lines.label.sum() + 1) / (len(lines.label) + 5)
+            model = table_model.constant(boosting.in_order(features), rate)
+            facts = {"status": "no model", "reason": str(none)}
+        models.append(model)
+        kind = TABLE if facts["status"] == "fitted" else "base_rate"
+        _describe(records, kind, model, facts, day, features)
+        rows = np.flatnonzero((lines.ordered_on > day) & (lines.ordered_on <= (until or day)))
+        if kind == TABLE and len(rows):
+            bins = table_model.assign(model, lines.take(rows).columns)
+            said = evaluation.sigmoid(table_model.margin(model, bins))
+            tests.append(Test(day, rows, model, bins, {TABLE: said}))
+    for test in tests[len(tests) - policy.candidate_origins :]:
+        early, late = slices(lines, test.day, policy)
+        said = candidates.probabilities(
+            *(lines.take(rows) for rows in (early, late, test.rows)),
+            features,
+            settings=policy.settings,
+            random_state=random_state,
+        )
+        test.said.update(said)
+    if tests:
+        _judge(records, lines, tests, policy, today)
+        _importance(records, lines, tests[-1], random_state)
+    return records, models
+
+
+@dataclass(frozen=True)
+class Test:
+    """Rows ordered after a training day: what the table model and its rivals said of them."""
+
+    day: int
+    rows: Ints
+    model: TableModel
+    bins: Ints
+    said: dict[str, Floats]
+
+
+def _fit(
+    lines: Lines, early: Ints, late: Ints, features: Sequence[Feature], policy: Policy, seed: int
+) -> tuple[TableModel, dict]:
+    """The calibrated model, and the facts of its training."""
+    fit_on, calibrate_on = lines.take(early), lines.take(late)
+    model, _ = boosting.fit(
+        fit_on.columns,
+        fit_on.label,
+        fit_on.key,
+        features,
+        settings=policy.settings,
+        random_state=seed,
+    )
+    margin = table_model.margin(model, table_model.assign(model, calibrate_on.columns))
+    intercept, slope = evaluation.fit_sigmoid(margin, calibrate_on.label)
+    if slope <= 0:
+        raise NoModel("what was learnt from earlier lines misleads on later ones: no signal")
+    return table_model.calibrated(model, intercept, slope), {
+        "status": "fitted",
+        "fit_rows": len(early),
+        "fit_positives": int(fit_on.label.sum()),
+        "calibration_rows": len(late),
+        "calibration_positives": int(calibrate_on.label.sum()),
+        "calibration_intercept": intercept,
+        "calibration_slope": slope,
+        "fit_from": _iso(fit_on.ordered_on.min()),
+        "fit_to": _iso(fit_on.ordered_on.max()),
+        "calibrated_on": _iso(calibrate_on.ordered_on.max()),
+    }
+
+
+def _describe(
+    records: Records,
+    kind: str,
+    model: TableModel,
+    facts: Mapping,
+    day: int,
+    features: Sequence[Feature],
+) -> None:
+    """What a model rests on, and its tables."""
+    where = {"trained_on": date.fromordinal(day), "slice_id": f"{kind}@{_iso(day)}"}
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("scikit-learn", "numpy"))
+    names = ", ".join(feature.name for feature in features)
+    for name, value in {**facts, "features": names, "libraries": libraries}.items():
+        given = {"detail": value} if isinstance(value, str) else {"value": value}
+        records.add("run", kind, name, **given, **where)
+    records.add("intercept", kind, "intercept", value=model.intercept, **where)
+    for row in table_model.bin_rows(model):
+        feature, group, feature_kind, number, lower, upper, category, score = row
+        records.add(
+            *("bin", kind, feature_kind),
+            feature_a=feature,
+            bin_a=number,
+            slice_type=group,
+            lo=lower,
+            hi=upper,
+            detail=category,
+            value=score,
+            **where,
+        )
+    for feature_a, bin_a, feature_b, bin_b, score in table_model.pair_rows(model):
+        records.add(
+            *("pair", kind, "pair"),
+            feature_a=feature_a,
+            bin_a=bin_a,
+            feature_b=feature_b,
+            bin_b=bin_b,
+            value=score,
+            **where,
+        )
+
+
+def _judge(
+    records: Records, lines: Lines, tests: Sequence[Test], policy: Policy, today: int
+) -> None:
+    """Metrics of each test and of all together; the champion; whether there is a signal."""
+    for test in tests:
+        for kind, probability in test.said.items():
+            records.add_metrics(
+                *("metric", kind),
+                _metrics(lines, test.rows, probability, policy),
+                trained_on=date.fromordinal(test.day),
+                tested_on=date.fromordinal(int(lines.ordered_on[test.rows].max())),
+                slice_type="all",
+                slice_id="all",
+            )
+    # only tests that all of them took part in compare them
+    shared = [test for test in tests if len(test.said) > 1] or tests
+    rows = np.concatenate([test.rows for test in shared])
+    where = {"trained_on": date.fromordinal(today)}
+    areas: dict[str, float] = {}
+    for kind in shared[0].said:
+        probability = np.concatenate([test.said[kind] for test in shared])
+        metrics = _metrics(lines, rows, probability, policy)
+        records.add_metrics("metric", kind, metrics, slice_type="all", slice_id="all", **where)
+        area = next((metric for metric in metrics if metric.name == "roc_auc"), None)
+        areas[kind] = area.value if area else 0.5
+        if kind == TABLE:
+            has_signal = float(area is not None and area.lo > policy.min_auc)
+            records.add("run", kind, "has_signal", value=has_signal, **where)
+        else:
+            records.add("run", kind, "status", detail="fitted", **where)
+        if kind == TABLE:
+            bins = evaluation.calibration(lines.label[rows], probability, z=policy.z)
+            for bin in bins:
+                place = {"trained_on": where["trained_on"], "slice_type": "bin"}
+                records.add(
+                    *("calibration", kind, "predicted"),
+                    value=bin.predicted,
+                    n=bin.n,
+                    slice_id=str(bin.number),
+                    **place,
+                )
+                records.add(
+                    *("calibration", kind, "observed"),
+                    value=bin.observed,
+                    lo=bin.lo,
+                    hi=bin.hi,
+                    n=bin.n,
+                    slice_id=str(bin.number),
+                    **place,
+                )
+    champion = candidates.champion(areas, ships=TABLE, min_gain=policy.min_gain)
+    for kind in areas:
+        records.add("run", kind, "is_champion", value=float(kind == champion), **where)
+
+
+def _metrics(
+    lines: Lines, rows: Ints, probability: Floats, policy: Policy
+) -> list[evaluation.Metric]:
+    return evaluation.metrics(
+        lines.label[rows], probability, threshold=policy.threshold, z=policy.z
+    )
+
+
+def _importance(records: Records, lines: Lines, test: Test, random_state: int) -> None:
+    """How much AUC is lost when a feature is shuffled among the lines of the last test."""
+    label = lines.label[test.rows]
+    if not 0 < label.sum() < len(label):
+        return
+    losses = candidates.permutation_importance(
+        test.model, test.bins, label, repeats=REPEATS, random_state=random_state
+    )
+    for name, lost in losses.items():
+        records.add(
+            *("importance", TABLE, name),
+            trained_on=date.fromordinal(test.day),
+            value=lost.mean(),
+            lo=lost.min(),
+            hi=lost.max(),
+            n=len(label),
+        )
+
+
+def _iso(day: int) -> str:
+    return date.fromordinal(int(day)).isoformat()
