@@ -31,7 +31,6 @@ class Policy:
     fit_rows: int
     min_rows: int
     origins: int
-    candidate_origins: int
     calibration_days: int
     min_gain: float
     min_auc: float
@@ -54,7 +53,6 @@ class Policy:
             fit_rows=policies["return_fit_rows"],
             min_rows=policies["return_min_rows"],
             origins=policies["return_model_origins"],
-            candidate_origins=policies["return_candidate_origins"],
             calibration_days=policies["return_calibration_days"],
             min_gain=policies["return_champion_min_gain_permille"] / 1000,
             min_auc=policies["return_min_auc_permille"] / 1000,
@@ -205,7 +203,13 @@ def learn(
             early, late = slices(lines, day, policy)
             model, facts = _fit(lines, early, late, features, policy, random_state)
         except NoModel as none:
-            if models or until is not None:
+            if until is not None:
+                continue
+            if models:
+                where = {"trained_on": date.fromordinal(day), "slice_id": f"{TABLE}@{_iso(day)}"}
+                records.add("run", TABLE, "status", detail="no model", **where)
+                reason = f"{none}; the model before stays in use"
+                records.add("run", TABLE, "reason", detail=reason, **where)
                 continue
             rate = (lines.label.sum() + 1) / (len(lines.label) + 5)
             model = table_model.constant(boosting.in_order(features), rate)
@@ -217,19 +221,19 @@ def learn(
         if kind == TABLE and len(rows):
             bins = table_model.assign(model, lines.take(rows).columns)
             said = evaluation.sigmoid(table_model.margin(model, bins))
-            tests.append(Test(day, rows, model, bins, {TABLE: said}))
-    for test in tests[len(tests) - policy.candidate_origins :]:
-        early, late = slices(lines, test.day, policy)
-        said = candidates.probabilities(
-            *(lines.take(rows) for rows in (early, late, test.rows)),
-            features,
-            settings=policy.settings,
-            random_state=random_state,
-        )
-        test.said.update(said)
+            rivals = candidates.probabilities(
+                *(lines.take(part) for part in (early, late, rows)),
+                features,
+                settings=policy.settings,
+                random_state=random_state,
+            )
+            tests.append(Test(day, rows, model, bins, {TABLE: said, **rivals}))
     if tests:
         _judge(records, lines, tests, policy, today)
         _importance(records, lines, tests[-1], random_state)
+    elif kind == TABLE:
+        # nothing was tested: what ships is in use
+        records.add("run", kind, "is_champion", value=1.0, trained_on=date.fromordinal(today))
     return records, models
 
 
@@ -330,13 +334,11 @@ def _judge(
                 slice_type="all",
                 slice_id="all",
             )
-    # only tests that all of them took part in compare them
-    shared = [test for test in tests if len(test.said) > 1] or tests
-    rows = np.concatenate([test.rows for test in shared])
+    rows = np.concatenate([test.rows for test in tests])
     where = {"trained_on": date.fromordinal(today)}
     areas: dict[str, float] = {}
-    for kind in shared[0].said:
-        probability = np.concatenate([test.said[kind] for test in shared])
+    for kind in tests[0].said:
+        probability = np.concatenate([test.said[kind] for test in tests])
         metrics = _metrics(lines, rows, probability, policy)
         records.add_metrics("metric", kind, metrics, slice_type="all", slice_id="all", **where)
         area = next((metric for metric in metrics if metric.name == "roc_auc"), None)

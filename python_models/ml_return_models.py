@@ -3,6 +3,8 @@
 Private: published by model_bins, model_pairs, order_return_scores and the model_* marts.
 """
 
+import json
+
 from ml import return_models
 from ml.evaluation import RECORD
 from ml.table_model import Feature
@@ -30,7 +32,7 @@ def model(dbt, session):
     columns = RECORD | FURTHER
     declared = ", ".join(f"{name} {kind}" for name, kind in columns.items())
     session.execute(f"create or replace temp table return_records ({declared})")
-    marks = ", ".join(f"unnest(?::{kind}[])" for kind in columns.values())
+    insert = "insert into return_records select unnest(from_json(?, ?), recursive := true)"
     closed = lines.filter(
         "label_return_class in ('kept', 'returned', 'open') and label_is_returned is not null"
         f" and ordered_date + {window} <= as_of_date"
@@ -54,5 +56,5 @@ def model(dbt, session):
             policy=policy,
             random_state=seed,
         )
-        session.execute(f"insert into return_records select {marks}", records.columns(source))
+        session.execute(insert, [records.as_json(source), json.dumps([columns])])
     return session.table("return_records")

@@ -46,6 +46,28 @@ lifetime_value as (
 
 ),
 
+returns as (
+
+    select
+        source,
+        'return' as task,
+        case when record = 'intercept' then 'run' else record end as record,
+        model,
+        trained_on,
+        tested_on,
+        slice_type,
+        slice_id,
+        name,
+        value,
+        lo,
+        hi,
+        n,
+        detail
+    from {{ ref('ml_return_models') }}
+    where record not in ('bin', 'pair')
+
+),
+
 final as (
 
     select * from churn
@@ -53,6 +75,10 @@ final as (
     union all
 
     select * from lifetime_value
+
+    union all
+
+    select * from returns
 
 )
 

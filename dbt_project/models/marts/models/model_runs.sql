@@ -37,7 +37,7 @@ runs as (
         max(case when name = 'is_champion' then value end) = 1 as is_champion,
         {{ parameter_columns([
             'fit_rows', 'fit_positives', 'calibration_rows', 'calibration_positives',
-            'calibration_intercept', 'calibration_slope', 'scale',
+            'calibration_intercept', 'calibration_slope', 'scale', 'intercept', 'has_signal',
         ]) }},
         max(case when name = 'fit_from' then cast(detail as date) end) as fit_from,
         max(case when name = 'fit_to' then cast(detail as date) end) as fit_to,
@@ -79,6 +79,8 @@ final as (
         runs.calibration_intercept,
         runs.calibration_slope,
         runs.scale,
+        runs.intercept,
+        runs.has_signal = 1 as has_signal,
         runs.features,
         runs.parameters,
         runs.libraries,

@@ -1,0 +1,199 @@
+"""Models of returns on made-up lines: out of time, and honest where nothing can be learnt."""
+
+from dataclasses import replace
+from datetime import date
+
+import duckdb
+import numpy as np
+import pytest
+
+from ml import candidates, return_models, scoring_sql, table_model
+from ml.boosting import Settings
+from ml.return_models import Lines, Policy
+from ml.table_model import Feature
+
+TODAY = date(2026, 6, 30).toordinal()
+FEATURES = (
+    Feature("discount", "numeric", "price"),
+    Feature("variants", "numeric", "basket"),
+    Feature("category", "categorical", "product"),
+)
+POLICY = Policy(
+    settings=Settings(
+        trees=30,
+        learning_rate=0.15,
+        max_bins=31,
+        max_pairs=3,
+        min_leaf_rows=20,
+        max_categories=10,
+        min_category_rows=30,
+    ),
+    fit_rows=3000,
+    min_rows=500,
+    origins=2,
+    calibration_days=45,
+    min_gain=0.01,
+    min_auc=0.53,
+    threshold=0.5,
+    z=1.645,
+)
+
+
+def made_up(count: int, *, signal: float = 1.0, days: int = 400, seed: int = 1) -> Lines:
+    """Lines of the days before TODAY whose windows have closed; the last come first."""
+    rng = np.random.default_rng(seed)
+    discount, variants = rng.random(count), rng.integers(1, 4, count)
+    category = rng.choice(np.array(["shoes", "toys", "books"], dtype=object), count)
+    odds = -1.5 + signal * (
+        2 * (discount - 0.5) + 1.5 * (variants > 1) * (category == "shoes") - (category == "books")
+    )
+    ordered_on = TODAY - 60 - np.sort(rng.integers(0, days, count))
+    return Lines(
+        columns={"discount": discount, "variants": variants, "category": category},
+        label=(rng.random(count) < 1 / (1 + np.exp(-odds))).astype(np.int64),
+        key=np.array([f"L{number:06}" for number in range(count)]),
+        draw=rng.random(count),
+        ordered_on=ordered_on,
+        known_on=ordered_on + 60,
+    )
+
+
+def learnt(lines: Lines, policy: Policy = POLICY) -> tuple[list[dict], list]:
+    records, models = return_models.learn(
+        lines, FEATURES, today=TODAY, policy=policy, random_state=7
+    )
+    return records.rows, models
+
+
+def value(rows: list[dict], record: str, model: str, name: str, **where) -> float:
+    """The one record with that name that was not of a single test."""
+    (found,) = (
+        row
+        for row in rows
+        if (row["record"], row["model"], row["name"]) == (record, model, name)
+        and "tested_on" not in row
+        and all(row.get(key) == wanted for key, wanted in where.items())
+    )
+    return found["value"]
+
+
+@pytest.fixture(scope="module")
+def good() -> tuple[list[dict], list]:
+    return learnt(made_up(8000))
+
+
+def test_a_signal_is_found_and_ranked_against_the_others(good) -> None:
+    rows, models = good
+    assert len(models) == 3
+    assert value(rows, "run", "table", "has_signal") == 1
+    area = {
+        kind: value(rows, "metric", kind, "roc_auc")
+        for kind in ("base_rate", "category_rate", "logistic", "forest", "boosting", "table")
+    }
+    assert abs(area["base_rate"] - 0.5) < 0.05
+    assert area["table"] > area["category_rate"] + 0.03
+    # two of the three features act together, which the logistic regression cannot know
+    assert area["table"] > area["logistic"]
+    assert value(rows, "metric", "table", "calibration_error") < 0.05
+    assert sum(row["value"] for row in rows if row["name"] == "is_champion") == 1
+    importance = {row["name"]: row["value"] for row in rows if row["record"] == "importance"}
+    assert set(importance) == {feature.name for feature in FEATURES}
+    assert min(importance.values()) > 0
+
+
+def test_a_model_knows_nothing_of_what_came_later(good) -> None:
+    """Change every outcome that was not known on the first training day: its model stays."""
+    lines = made_up(8000)
+    rows, models = good
+    first = min(row["trained_on"] for row in rows if row["record"] == "bin").toordinal()
+    later = lines.known_on > first
+    changed = replace(lines, label=np.where(later, 1 - lines.label, lines.label))
+    _, again = learnt(changed)
+    assert table_model.bin_rows(again[0]) == table_model.bin_rows(models[0])
+    assert table_model.pair_rows(again[0]) == table_model.pair_rows(models[0])
+    assert table_model.bin_rows(again[-1]) != table_model.bin_rows(models[-1])
+
+
+def test_the_order_of_lines_makes_no_difference(good) -> None:
+    lines = made_up(8000)
+    shuffled = lines.take(np.random.default_rng(3).permutation(len(lines.label)))
+    _, again = learnt(shuffled)
+    for one, two in zip(good[1], again, strict=True):
+        assert table_model.pair_rows(one) == table_model.pair_rows(two)
+        # calibration adds up in another order
+        np.testing.assert_allclose(one.intercept, two.intercept, rtol=0, atol=1e-9)
+
+
+def test_outcomes_by_chance_are_no_signal() -> None:
+    rows, _ = learnt(made_up(8000, signal=0.0))
+    assert value(rows, "run", "table", "has_signal") == 0
+    assert abs(value(rows, "metric", "table", "roc_auc") - 0.5) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (made_up(10), "fewer than"),
+        (made_up(0), "no line whose return window has closed"),
+        (replace(made_up(5000), label=np.zeros(5000, dtype=np.int64)), "rarer class"),
+        (replace(made_up(5000), label=np.ones(5000, dtype=np.int64)), "rarer class"),
+    ],
+    ids=["ten lines", "no line", "nothing returned", "all returned"],
+)
+def test_without_a_model_the_base_rate_is_in_use_and_says_why(lines: Lines, reason: str) -> None:
+    rows, (model,) = learnt(lines)
+    (said,) = (row["detail"] for row in rows if row["name"] == "reason")
+    assert reason in said
+    assert not model.pairs
+    margin = table_model.margin(model, table_model.assign(model, lines.columns))
+    rate = (lines.label.sum() + 1) / (len(lines.label) + 5)
+    np.testing.assert_allclose(1 / (1 + np.exp(-margin)), rate)
+
+
+def test_versions_share_out_all_lines(good) -> None:
+    """Read back from records, each line is scored once, by the latest model before it."""
+    rows, models = good
+    listed = [row | {"source": "a'b"} for row in rows]
+    for row in listed:
+        for column in ("slice_id", "slice_type", "lo", "hi", "detail"):
+            row.setdefault(column, None)
+    versions = return_models.versions(listed)
+    lines = made_up(8000)
+    connection = duckdb.connect()
+    connection.execute(
+        "create table lines (key varchar, discount double, variants bigint,"
+        " category varchar, ordered_date date)"
+    )
+    connection.execute(
+        "insert into lines select unnest(?), unnest(?), unnest(?), unnest(?),"
+        " date '0001-01-01' + cast(unnest(?) - 1 as int)",
+        [
+            lines.key.tolist(),
+            *(lines.columns[name].tolist() for name in ("discount", "variants", "category")),
+            lines.ordered_on.tolist(),
+        ],
+    )
+    scored = np.full(len(lines.label), np.nan)
+    days = [version.trained_on.toordinal() for _, version in versions]
+    for number, (source, version) in enumerate(versions):
+        assert source == "a'b"
+        query = scoring_sql.score_query(
+            version.model, features="lines", keys="key", where=version.scores
+        )
+        found = connection.execute(query).fetchnumpy()
+        place = np.searchsorted(lines.key, np.ma.getdata(found["key"]).astype(str))
+        assert np.isnan(scored[place]).all()
+        scored[place] = found["margin"]
+        expected = table_model.margin(
+            models[number], table_model.assign(models[number], lines.take(place).columns)
+        )
+        np.testing.assert_allclose(scored[place], expected, rtol=0, atol=1e-12)
+        latest = np.maximum(np.searchsorted(days, lines.ordered_on[place], side="left") - 1, 0)
+        assert (latest == number).all()
+    assert not np.isnan(scored).any()
+
+
+def test_another_model_wins_by_more_than_the_margin_only() -> None:
+    areas = {"table": 0.73, "forest": 0.735, "logistic": 0.70}
+    assert candidates.champion(areas, ships="table", min_gain=0.01) == "table"
+    assert candidates.champion(areas, ships="table", min_gain=0.004) == "forest"
