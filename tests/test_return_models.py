@@ -7,10 +7,11 @@ import duckdb
 import numpy as np
 import pytest
 
-from ml import candidates, return_models, scoring_sql, table_model
+from ml import candidates, evaluation, return_models, scoring_sql, table_model
 from ml.boosting import Settings
 from ml.return_models import Lines, Policy
 from ml.table_model import Feature
+from tests.support import Build
 
 TODAY = date(2026, 6, 30).toordinal()
 FEATURES = (
@@ -197,3 +198,68 @@ def test_another_model_wins_by_more_than_the_margin_only() -> None:
     areas = {"table": 0.73, "forest": 0.735, "logistic": 0.70}
     assert candidates.champion(areas, ships="table", min_gain=0.01) == "table"
     assert candidates.champion(areas, ships="table", min_gain=0.004) == "forest"
+
+
+def test_published_tables_give_the_published_scores(demo: Build) -> None:
+    """What anybody can compute from marts alone, for every line."""
+    with duckdb.connect(str(demo.warehouse), read_only=True) as connection:
+        versions = connection.execute(
+            "select model_version, intercept from marts.model_runs"
+            " where task = 'return' and model = 'table' and status = 'fitted'"
+        ).fetchall()
+        assert len(versions) == 4
+        compared = 0
+        for version, intercept in versions:
+            bins, pairs = (
+                connection.execute(
+                    f"select {', '.join(columns)} from marts.{mart} where model_version = ?",
+                    [version],
+                ).fetchall()
+                for mart, columns in (
+                    ("model_bins", table_model.BIN_COLUMNS),
+                    ("model_pairs", table_model.PAIR_COLUMNS),
+                )
+            )
+            model = table_model.from_rows(intercept, bins, pairs)
+            lines = connection.execute(
+                "select return_features.*, return_probability, log_odds"
+                " from marts.return_features"
+                " inner join marts.order_return_scores using (source, order_line_id)"
+                " where model_version = ? order by order_line_id",
+                [version],
+            ).fetchnumpy()
+            if not len(lines["log_odds"]):
+                continue  # of today: no line is ordered after it yet
+            margin = table_model.margin(model, table_model.assign(model, lines))
+            np.testing.assert_allclose(margin, lines["log_odds"], rtol=0, atol=1e-9)
+            np.testing.assert_allclose(
+                evaluation.sigmoid(margin), lines["return_probability"], rtol=0, atol=1e-9
+            )
+            compared += len(margin)
+        (count,) = connection.execute("select count(*) from marts.return_features").fetchall()[0]
+        assert compared == count
+
+
+def test_demo_comes_close_to_what_can_be_known_at_checkout(demo: Build) -> None:
+    """Out of time, on delivered lines whose window has closed; the oracle knows the generator."""
+    truth = demo.folder / "truth" / "demo" / "line_truth*.parquet"
+    with duckdb.connect(str(demo.warehouse), read_only=True) as connection:
+        found = connection.execute(
+            f"""
+            select return_probability, p_checkout, cast(will_return as int) as label
+            from marts.order_return_scores
+            inner join marts.return_features using (source, order_line_id)
+            inner join '{truth}' as truth using (order_line_id)
+            where
+                is_out_of_sample and label_is_mature
+                and not truth.is_cancelled and not truth.is_undelivered
+            """
+        ).fetchnumpy()
+    label = found["label"].astype(int)
+    area, oracle = (
+        evaluation.roc_auc(label, np.ma.getdata(found[name]))[0]
+        for name in ("return_probability", "p_checkout")
+    )
+    print(f"{len(label):,} lines: AUC {area:.4f}, of the oracle {oracle:.4f}")
+    assert len(label) > 10_000
+    assert area > oracle - 0.02
