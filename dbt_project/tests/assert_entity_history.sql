@@ -48,8 +48,11 @@ compared as (
             as product_count,
         sum(case when entity_history.entity_type = 'customer' then entity_history.line_count end)
             as customer_count,
-        max(case when entity_history.entity_type = 'source' then entity_history.returned_line_count end)
-            as returned_count,
+        max(
+            case
+                when entity_history.entity_type = 'source' then entity_history.returned_line_count
+            end
+        ) as returned_count,
         max(entity_history.last_order_date) as last_known_order_date
     from ledger
     left join entity_history

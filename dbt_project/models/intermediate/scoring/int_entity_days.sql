@@ -2,8 +2,74 @@
 -- which something happened: the counters of all days before, none of the day itself. One pass of
 -- one window over sums per day.
 
-{% set entities = history_entities() -%}
-{% set counters = history_counters() -%}
+{% set counters = [
+    'line_count', 'order_count', 'returned_line_count', 'price_total', 'rating_count',
+    'rating_total', 'delivered_count', 'late_count',
+] -%}
+{% set days = ['first_order_day', 'last_order_day', 'last_return_day'] -%}
+-- what happens, where it stands, on which day, and what it adds
+{% set events = {
+    'sold': {
+        'relation': 'lines', 'day': 'day_no',
+        'adds': {
+            'ordered_count': '1', 'line_count': '1', 'price_total': 'unit_price',
+            'order_count': 'case when is_first_of_order then 1 else 0 end',
+        },
+    },
+    'gone': {
+        'relation': 'lines', 'day': 'gone_day_no',
+        'adds': {'line_count': '-1', 'price_total': '-unit_price'},
+    },
+    'returned': {
+        'relation': 'lines', 'day': 'returned_day_no', 'adds': {'returned_line_count': '1'},
+    },
+    'rated': {
+        'relation': 'rated', 'day': 'day_no',
+        'adds': {'rating_count': '1', 'rating_total': 'rating'},
+    },
+    'delivered': {
+        'relation': 'lines', 'day': 'delivered_day_no',
+        'adds': {
+            'delivered_count': '1', 'late_count': 'case when is_late then 1 else 0 end',
+        },
+    },
+} -%}
+-- what the features need of each type
+{% set sales = ['sold', 'gone', 'returned'] -%}
+{% set entities = {
+    'source': {
+        'events': sales + ['rated', 'delivered'],
+        'counted': [
+            'line_count', 'returned_line_count', 'rating_count', 'rating_total',
+            'delivered_count', 'late_count',
+        ],
+    },
+    'customer': {
+        'events': sales + ['rated'],
+        'counted': [
+            'line_count', 'order_count', 'returned_line_count', 'price_total', 'rating_count',
+            'rating_total', 'first_order_day', 'last_order_day', 'last_return_day',
+        ],
+    },
+    'product': {
+        'events': sales + ['rated'],
+        'counted': [
+            'line_count', 'returned_line_count', 'price_total', 'rating_count', 'rating_total',
+            'first_order_day',
+        ],
+    },
+    'seller': {
+        'events': sales + ['rated', 'delivered'],
+        'counted': [
+            'line_count', 'returned_line_count', 'rating_count', 'rating_total',
+            'delivered_count', 'late_count',
+        ],
+    },
+    'category': {
+        'events': sales, 'counted': ['line_count', 'returned_line_count', 'price_total'],
+    },
+    'brand': {'events': sales, 'counted': ['line_count', 'returned_line_count']},
+} -%}
 
 with lines as (
 
@@ -28,99 +94,100 @@ rated as (
     select
         {{ day_number('reviews.reviewed_date') }} as day_no,
         reviews.rating,
-        {%- for entity_type in ['source', 'customer', 'product', 'seller'] %}
-        {{ entity_type }}s.entity_no as {{ entity_type }}_no{{ ',' if not loop.last }}
-        {%- endfor %}
+        sources.entity_no as source_no,
+        customers.entity_no as customer_no,
+        products.entity_no as product_no,
+        sellers.entity_no as seller_no
     from reviews
-    {%- for entity_type in ['source', 'customer', 'product', 'seller'] %}
-    left join entities as {{ entity_type }}s
+    left join entities as sources
         on
-            reviews.source = {{ entity_type }}s.source
-            and {{ entity_type }}s.entity_type = '{{ entity_type }}'
-            {%- if entity_type != 'source' %}
-            and reviews.{{ entity_type }}_id = {{ entity_type }}s.entity_id
-            {%- endif %}
-    {%- endfor %}
+            reviews.source = sources.source
+            and sources.entity_type = 'source'
+    left join entities as customers
+        on
+            reviews.source = customers.source
+            and reviews.customer_id = customers.entity_id
+            and customers.entity_type = 'customer'
+    left join entities as products
+        on
+            reviews.source = products.source
+            and reviews.product_id = products.entity_id
+            and products.entity_type = 'product'
+    left join entities as sellers
+        on
+            reviews.source = sellers.source
+            and reviews.seller_id = sellers.entity_id
+            and sellers.entity_type = 'seller'
 
 ),
 
 -- what is sold counts until it is known to be cancelled or undelivered, what comes back from the
 -- day it came back
-events as (
-    {% for entity_type in entities %}
-    {{ history_event(entity_type, 'lines', 'day_no', {
-        'ordered_count': 1, 'line_count': 1, 'price_total': 'unit_price',
-        'order_count': 'case when is_first_of_order then 1 else 0 end',
-    }) }}
+{%- for entity_type, entity in entities.items() %}
 
-    union all
+{{ entity_type }}_events as (
 
-    {{ history_event(entity_type, 'lines', 'gone_day_no', {
-        'line_count': -1, 'price_total': '-unit_price',
-    }) }}
+    {%- for event in entity.events %}
 
-    union all
-
-    {{ history_event(entity_type, 'lines', 'returned_day_no', {'returned_line_count': 1}) }}
-    {%- if entity_type in ['source', 'customer', 'product', 'seller'] %}
-
-    union all
-
-    {{ history_event(entity_type, 'rated', 'day_no', {
-        'rating_count': 1, 'rating_total': 'rating',
-    }) }}
-    {%- endif %}
-    {%- if entity_type in ['source', 'seller'] %}
-
-    union all
-
-    {{ history_event(entity_type, 'lines', 'delivered_day_no', {
-        'delivered_count': 1, 'late_count': 'case when is_late then 1 else 0 end',
-    }) }}
-    {%- endif %}
+    select
+        {{ entity_type }}_no as entity_no,
+        {{ events[event].day }} as day_no,
+        {%- for counter in counters if counter in entity.counted %}
+        {%- set nothing = 'cast(0 as decimal(18, 4))' if counter.endswith('total') else '0' %}
+        {{ events[event].adds.get(counter, nothing) }} as {{ counter }},
+        {%- endfor %}
+        {{ events[event].adds.get('ordered_count', '0') }} as ordered_count
+    from {{ events[event].relation }}
+    where {{ entity_type }}_no is not null and {{ events[event].day }} is not null
     {%- if not loop.last %}
 
     union all
-    {% endif %}
+    {%- endif %}
     {%- endfor %}
 
 ),
 
-days as (
+{{ entity_type }}_days as (
 
     select
-        entity_type,
         entity_no,
         day_no,
-        max(ordered_count) = 1 as has_orders,
-        {%- for counter in counters %}
+        {%- for counter in counters if counter in entity.counted %}
         {%- set type = 'decimal(38, 4)' if counter.endswith('total') else 'int' %}
-        cast(sum({{ counter }}) as {{ type }}) as {{ counter }}{{ ',' if not loop.last }}
+        cast(sum({{ counter }}) as {{ type }}) as {{ counter }},
         {%- endfor %}
-    from events
-    group by entity_type, entity_no, day_no
+        max(ordered_count) = 1 as has_orders
+    from {{ entity_type }}_events
+    group by entity_no, day_no
 
 ),
+{%- endfor %}
 
 final as (
 
+    {%- for entity_type, entity in entities.items() %}
+
     select
-        *,
+        '{{ entity_type }}' as entity_type,
+        entity_no,
+        day_no,
         {%- for counter in counters %}
-        {%- set type = 'decimal(38, 4)' if counter.endswith('total') else 'bigint' %}
-        cast(sum({{ counter }}) over before as {{ type }}) as {{ counter }}_before,
+        {%- set type = 'decimal(38, 4)' if counter.endswith('total') else 'int' %}
+        cast({{ counter if counter in entity.counted else 'null' }} as {{ type }}) as {{ counter }},
         {%- endfor %}
-        min(case when has_orders then day_no end) over before as first_order_day_before,
-        max(case when has_orders then day_no end) over before as last_order_day_before,
-        max(case when returned_line_count > 0 then day_no end) over before
-            as last_return_day_before
-    from days
-    window
-        before as (
-            partition by entity_no
-            order by day_no
-            rows between unbounded preceding and 1 preceding
-        )
+        {%- for counter in counters + days %}
+        cast(
+            {{ sum_before(counter) if counter in entity.counted else 'null' }}
+            as {{ 'double' if counter.endswith('total') else 'int' }}
+        ) as {{ counter }}_before,
+        {%- endfor %}
+        has_orders
+    from {{ entity_type }}_days
+    {%- if not loop.last %}
+
+    union all
+    {%- endif %}
+    {%- endfor %}
 
 )
 

@@ -1,7 +1,10 @@
 -- A whole number for everybody and everything that has a history, so that what follows groups and
 -- joins numbers.
 
-{% set entities = history_entities() -%}
+{% set entities = {
+    'source': none, 'customer': 'customer_id', 'product': 'product_id', 'seller': 'seller_id',
+    'category': 'category', 'brand': 'brand',
+} -%}
 
 with order_lines as (
 

@@ -61,16 +61,35 @@ numbered as (
         order_lines.ordered_quantity,
         order_lines.ordered_amount
     from order_lines
-    {%- for entity_type, column in history_entities().items() %}
-    {%- set members = 'categories' if entity_type == 'category' else entity_type ~ 's' %}
-    left join entities as {{ members }}
+    left join entities as sources
         on
-            order_lines.source = {{ members }}.source
-            and {{ members }}.entity_type = '{{ entity_type }}'
-            {%- if column %}
-            and order_lines.{{ column }} = {{ members }}.entity_id
-            {%- endif %}
-    {%- endfor %}
+            order_lines.source = sources.source
+            and sources.entity_type = 'source'
+    left join entities as customers
+        on
+            order_lines.source = customers.source
+            and order_lines.customer_id = customers.entity_id
+            and customers.entity_type = 'customer'
+    left join entities as products
+        on
+            order_lines.source = products.source
+            and order_lines.product_id = products.entity_id
+            and products.entity_type = 'product'
+    left join entities as sellers
+        on
+            order_lines.source = sellers.source
+            and order_lines.seller_id = sellers.entity_id
+            and sellers.entity_type = 'seller'
+    left join entities as categories
+        on
+            order_lines.source = categories.source
+            and order_lines.category = categories.entity_id
+            and categories.entity_type = 'category'
+    left join entities as brands
+        on
+            order_lines.source = brands.source
+            and order_lines.brand = brands.entity_id
+            and brands.entity_type = 'brand'
     left join undated_returns
         on
             order_lines.source = undated_returns.source
@@ -78,90 +97,139 @@ numbered as (
 
 ),
 
--- what carries the number of an order and its day was bought in one go
-basket as (
+-- lines of one order and day were bought in one go
+orders as (
 
     select
-        *,
-        case
-            when dated_return_day_no is not null then dated_return_day_no
-            when has_undated_return then day_no + {{ window_days }}
-        end as returned_day_no,
-        case
-            when cancelled_day_no is not null then greatest(cancelled_day_no, day_no)
-            when not is_sale then day_no + {{ window_days }}
-        end as gone_day_no,
-        order_line_id = min(order_line_id) over whole_order as is_first_of_order,
-        count(*) over whole_order as basket_lines,
-        sum(ordered_quantity) over whole_order as basket_units,
-        sum(ordered_amount) over whole_order as basket_value,
-        count(*) over same_product as same_product_lines,
-        count(*) over same_category as same_category_lines
+        source,
+        order_id,
+        day_no,
+        count(*) as basket_lines,
+        sum(ordered_quantity) as basket_units,
+        sum(ordered_amount) as basket_value,
+        min(order_line_id) as first_line_id
     from numbered
-    window
-        whole_order as (
-            partition by source, order_id, day_no
-            order by product_no
-            rows between unbounded preceding and unbounded following
-        ),
-        same_product as (
-            partition by source, order_id, day_no
-            order by product_no
-            range between current row and current row
-        ),
-        same_category as (partition by source, order_id, day_no, category_no)
+    group by source, order_id, day_no
 
 ),
 
--- few lines stand beside the same product: only those are looked at for sizes and colours
-variants as (
+-- only where there are several lines can some be alike
+mixed_lines as (
+
+    select
+        numbered.source,
+        numbered.order_id,
+        numbered.day_no,
+        numbered.product_no,
+        numbered.category_no,
+        coalesce(numbered.size, '') || '/' || coalesce(numbered.colour, '') as variant
+    from numbered
+    inner join orders
+        on
+            numbered.source = orders.source
+            and numbered.order_id = orders.order_id
+            and numbered.day_no = orders.day_no
+    where orders.basket_lines > 1
+
+),
+
+same_products as (
 
     select
         source,
         order_id,
         day_no,
         product_no,
-        count(distinct coalesce(size, '') || '/' || coalesce(colour, '')) as variant_count
-    from basket
-    where same_product_lines > 1
+        count(*) as line_count,
+        count(distinct variant) as variant_count
+    from mixed_lines
     group by source, order_id, day_no, product_no
+    having count(*) > 1
+
+),
+
+same_categories as (
+
+    select
+        source,
+        order_id,
+        day_no,
+        category_no,
+        count(*) as line_count
+    from mixed_lines
+    where category_no is not null
+    group by source, order_id, day_no, category_no
+    having count(*) > 1
+
+),
+
+joined as (
+
+    select
+        numbered.*,
+        orders.basket_lines,
+        orders.basket_units,
+        orders.basket_value,
+        numbered.order_line_id = orders.first_line_id as is_first_of_order,
+        coalesce(same_products.line_count, 1) as same_product_lines,
+        coalesce(same_products.variant_count, 1) as same_product_variants,
+        case when numbered.category_no is not null then coalesce(same_categories.line_count, 1) end
+            as same_category_lines,
+        case
+            when numbered.dated_return_day_no is not null then numbered.dated_return_day_no
+            when numbered.has_undated_return then numbered.day_no + {{ window_days }}
+        end as returned_day_no,
+        case
+            when numbered.cancelled_day_no is not null
+                then greatest(numbered.cancelled_day_no, numbered.day_no)
+            when not numbered.is_sale then numbered.day_no + {{ window_days }}
+        end as gone_day_no
+    from numbered
+    inner join orders
+        on
+            numbered.source = orders.source
+            and numbered.order_id = orders.order_id
+            and numbered.day_no = orders.day_no
+    left join same_products
+        on
+            numbered.source = same_products.source
+            and numbered.order_id = same_products.order_id
+            and numbered.day_no = same_products.day_no
+            and numbered.product_no = same_products.product_no
+    left join same_categories
+        on
+            numbered.source = same_categories.source
+            and numbered.order_id = same_categories.order_id
+            and numbered.day_no = same_categories.day_no
+            and numbered.category_no = same_categories.category_no
 
 ),
 
 final as (
 
     select
-        basket.source,
-        basket.order_line_id,
-        basket.source_no,
-        basket.customer_no,
-        basket.product_no,
-        basket.seller_no,
-        basket.category_no,
-        basket.brand_no,
-        basket.day_no,
-        case when basket.returned_day_no <= basket.as_of_day_no then basket.returned_day_no end
-            as returned_day_no,
-        case when basket.gone_day_no <= basket.as_of_day_no then basket.gone_day_no end
-            as gone_day_no,
-        basket.delivered_day_no,
-        basket.is_late,
-        basket.unit_price,
-        basket.is_first_of_order,
-        cast(basket.basket_lines as bigint) as basket_lines,
-        cast(basket.basket_units as bigint) as basket_units,
-        cast(basket.basket_value as decimal(18, 4)) as basket_value,
-        cast(basket.same_product_lines as bigint) as same_product_lines,
-        cast(coalesce(variants.variant_count, 1) as bigint) as same_product_variants,
-        cast(case when basket.category_no is not null then basket.same_category_lines end as bigint)
-            as same_category_lines
-    from basket
-    left join variants
-        on
-            basket.source = variants.source
-            and basket.order_id = variants.order_id
-            and basket.day_no = variants.day_no
-            and basket.product_no = variants.product_no
+        source,
+        order_line_id,
+        source_no,
+        customer_no,
+        product_no,
+        seller_no,
+        category_no,
+        brand_no,
+        day_no,
+        case when returned_day_no <= as_of_day_no then returned_day_no end as returned_day_no,
+        case when gone_day_no <= as_of_day_no then gone_day_no end as gone_day_no,
+        delivered_day_no,
+        is_late,
+        unit_price,
+        is_first_of_order,
+        cast(basket_lines as bigint) as basket_lines,
+        cast(basket_units as bigint) as basket_units,
+        cast(basket_value as decimal(18, 4)) as basket_value,
+        cast(same_product_lines as bigint) as same_product_lines,
+        cast(same_product_variants as bigint) as same_product_variants,
+        cast(same_category_lines as bigint) as same_category_lines
+    from joined
 
 )
 

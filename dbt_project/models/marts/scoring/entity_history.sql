@@ -1,6 +1,11 @@
 -- The counters of return_features as of now: what a line would know that is ordered after the
 -- as-of date.
 
+{% set counters = [
+    'line_count', 'order_count', 'returned_line_count', 'price_total', 'rating_count',
+    'rating_total', 'delivered_count', 'late_count',
+] -%}
+
 with entity_days as (
 
     select * from {{ ref('int_entity_days') }}
@@ -23,7 +28,7 @@ totals as (
 
     select
         entity_no,
-        {%- for counter in history_counters() %}
+        {%- for counter in counters %}
         sum({{ counter }}) as {{ counter }},
         {%- endfor %}
         min(case when has_orders then day_no end) as first_order_day_no,
@@ -40,7 +45,7 @@ final as (
         entities.source,
         entities.entity_type,
         entities.entity_id,
-        {%- for counter in history_counters() %}
+        {%- for counter in counters %}
         {%- set type = 'decimal(38, 4)' if counter.endswith('total') else 'bigint' %}
         cast(totals.{{ counter }} as {{ type }}) as {{ counter }},
         {%- endfor %}

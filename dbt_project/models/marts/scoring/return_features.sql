@@ -1,5 +1,12 @@
 -- Everything that a model may know of an order line, as it was when the order was placed.
 
+{% set entities = ['source', 'customer', 'product', 'seller', 'category', 'brand'] -%}
+{% set counters = [
+    'line_count', 'order_count', 'returned_line_count', 'price_total', 'rating_count',
+    'rating_total', 'delivered_count', 'late_count', 'first_order_day', 'last_order_day',
+    'last_return_day',
+] -%}
+
 with order_lines as (
 
     select * from {{ ref('order_lines') }}
@@ -23,7 +30,7 @@ joined as (
 
     select
         lines.*,
-        {%- for entity_type, counters in feature_counters().items() %}
+        {%- for entity_type in entities %}
         {%- for counter in counters %}
         {{ entity_type }}_days.{{ counter }}_before as {{ entity_type }}_{{ counter }},
         {%- endfor %}
@@ -52,7 +59,7 @@ joined as (
         on
             lines.source = order_lines.source
             and lines.order_line_id = order_lines.order_line_id
-    {%- for entity_type in feature_counters() %}
+    {%- for entity_type in entities %}
     left join entity_days as {{ entity_type }}_days
         on
             lines.{{ entity_type }}_no = {{ entity_type }}_days.entity_no
@@ -105,12 +112,14 @@ final as (
 
         -- customer
         customer_no is null as is_guest,
-        case when customer_no is not null then coalesce(customer_order_count, 0) end
+        cast(case when customer_no is not null then coalesce(customer_order_count, 0) end as bigint)
             as customer_orders_before,
-        case when customer_no is not null then coalesce(customer_line_count, 0) end
+        cast(case when customer_no is not null then coalesce(customer_line_count, 0) end as bigint)
             as customer_lines_before,
-        case when customer_no is not null then coalesce(customer_returned_line_count, 0) end
-            as customer_returned_lines_before,
+        cast(
+            case when customer_no is not null then coalesce(customer_returned_line_count, 0) end
+            as bigint
+        ) as customer_returned_lines_before,
         case
             when customer_no is not null
                 then
@@ -134,7 +143,7 @@ final as (
 
         -- product
         category,
-        coalesce(product_line_count, 0) as product_lines_before,
+        cast(coalesce(product_line_count, 0) as bigint) as product_lines_before,
         {{ smoothed(
             'product_returned_line_count', 'product_line_count',
             'coalesce(category_return_rate, source_return_rate)',
@@ -156,7 +165,7 @@ final as (
         end as brand_return_rate,
 
         -- seller
-        case when seller_no is not null then coalesce(seller_line_count, 0) end
+        cast(case when seller_no is not null then coalesce(seller_line_count, 0) end as bigint)
             as seller_lines_before,
         case
             when seller_no is not null
