@@ -189,7 +189,7 @@ def parse() -> dict[str, Any]:
 
 
 def ingredients(proof: Proof, manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Every file that has a part in the figures, with a hash of its bytes.
+    """Every file that has a part in the figures, with a hash of its words (Python: of its bytes).
 
     These are the SQL, seeds and macros that the marts depend on, the generator, and the proof's
     Python; of a file of macros only those, of the parameters only the rows whose name stands in
@@ -215,7 +215,13 @@ def ingredients(proof: Proof, manifest: Mapping[str, Any]) -> dict[str, str]:
         if Path(path).stem == PARAMETERS:
             others = b"".join(other for name, other in contents.items() if name != path)
             contents[path] = used_rows(content, others)
-    return {path: hashlib.sha256(content).hexdigest()[:12] for path, content in contents.items()}
+    return {path: _hash(path, content) for path, content in contents.items()}
+
+
+def _hash(path: str, content: bytes) -> str:
+    """Where a line of SQL breaks says nothing; in Python it does."""
+    words = content if path.endswith(".py") else b" ".join(content.split())
+    return hashlib.sha256(words).hexdigest()[:12]
 
 
 def _upstream(marts: Sequence[str], manifest: Mapping[str, Any]) -> tuple[set[str], set[str]]:

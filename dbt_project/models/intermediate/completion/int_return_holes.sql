@@ -72,7 +72,8 @@ weighed as (
     from stretches
     where
         day_count >= {{ policy_value('delay_min_days') }}
-        and 100 * observed_returns <= {{ policy_value('delay_max_flow_percent') }} * expected_returns
+        and 100 * observed_returns
+        <= {{ policy_value('delay_max_flow_percent') }} * expected_returns
         and expected_returns > 0
 
 ),

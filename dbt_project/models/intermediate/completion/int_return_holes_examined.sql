@@ -213,7 +213,8 @@ final as (
         begun_expected,
         coalesce(
             begun_expected > 0
-            and 100 * begun_observed <= {{ policy_value('delay_max_flow_percent') }} * begun_expected
+            and 100 * begun_observed
+            <= {{ policy_value('delay_max_flow_percent') }} * begun_expected
             and 2 * begun_evidence >= {{ policy_value('delay_evidence') }} * dispersion,
             false
         ) as is_confirmed,
