@@ -121,6 +121,8 @@ tried as (
     from sources
     inner join evidence
         on sources.source = evidence.source
+    -- a source without a row has no day
+    where sources.as_of_date is not null
 
 ),
 
