@@ -201,13 +201,14 @@ final as (
         signed.model_version,
         signed.logistic_probability,
         forest.probability as forest_probability,
-        signed.p_alive,
+        signed.p_alive as bg_nbd_p_alive,
         cut_offs.horizon_days,
         signed.recency_days,
         signed.purchase_day_count,
         signed.recency_days <= cut_offs.horizon_days as is_active,
         segments.segment_name,
         coalesce(segments.segment_name = 'Steady', false)
+        and signed.recency_days <= cut_offs.horizon_days
         and 100 * case
             when signed.champion = 'forest' then forest.probability
             else signed.logistic_probability

@@ -16,9 +16,9 @@ customers as (
 
 ),
 
-customer_rfm as (
+customer_churn as (
 
-    select * from {{ ref('customer_rfm') }}
+    select * from {{ ref('customer_churn') }}
 
 ),
 
@@ -47,11 +47,17 @@ final as (
         customer_segments.segment_name = 'New/Occasional' as is_new_or_occasional,
         customer_segments.segment_name = 'High Returners' as is_high_returner,
         customer_segments.segment_name = 'Churned/Inactive' as is_inactive,
-        coalesce(customer_rfm.rfm_segment = 'At Risk', false) as is_at_risk,
+        coalesce(
+            customer_churn.is_active
+            and 100 * customer_churn.churn_probability
+            >= {{ policy_value('churn_threshold_percent') }},
+            false
+        ) as is_at_risk,
+        customer_churn.churn_probability,
         customers.country,
         cast(customers.first_ordered_at as date) as first_order,
         cast(customers.last_ordered_at as date) as last_order,
-        customer_segments.recency_days as days_since_last_order,
+        customer_segments.recency_days as days_since_last_kept_order,
         customers.order_count as orders,
         sources.reporting_currency as currency,
         customers.net_amount as bought_amount,
@@ -73,10 +79,10 @@ final as (
             and customer_segments.customer_id = customers.customer_id
     inner join sources
         on customer_segments.source = sources.source
-    left join customer_rfm
+    left join customer_churn
         on
-            customer_segments.source = customer_rfm.source
-            and customer_segments.customer_id = customer_rfm.customer_id
+            customer_segments.source = customer_churn.source
+            and customer_segments.customer_id = customer_churn.customer_id
     left join return_costs
         on
             customer_segments.source = return_costs.source
