@@ -67,7 +67,7 @@ def test_sql_scores_like_scikit_learn(warehouse: str, request: pytest.FixtureReq
         """
     ).fetchone()
     assert fit_to < calibrated_on
-    features = marts.sql(
+    features = marts.execute(
         f"""
         select known_on, has_churned, is_current, customer_id, {names}
         from intermediate.int_churn_features where is_sampled order by known_on, draw, customer_id
