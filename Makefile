@@ -8,6 +8,7 @@ RAW ?=
 WAREHOUSE ?=
 LINES ?= 1000000
 ARGS ?=
+WHAT ?=
 DUCKDB ?=
 
 # DUCKDB=2.0.0 runs a target on another engine: the same locked environment, only duckdb replaced
@@ -39,8 +40,8 @@ test: setup ## run every test; ARGS='-k word' for some, DUCKDB=2.0.0 for the oth
 docs: setup ## the lineage and documentation site, as one file: target/static_index.html
 	@$(BIN)/dbt docs generate --static
 
-bench: setup ## time, memory and ratios of a whole build: LINES=1000000
-	@$(BIN)/python -m benchmarks --lines $(LINES) $(ARGS)
+bench: setup ## time, memory and ratios of a whole build: LINES=1000000; WHAT=segments, scoring, keys
+	@$(BIN)/python -m benchmarks$(if $(WHAT),.$(WHAT), --lines $(LINES)) $(ARGS)
 
 proof: setup ## figures on many worlds of known truth, where they are stale; ARGS=--subset redoes some
 	@$(BIN)/python -m proofs $(ARGS)
