@@ -419,10 +419,15 @@ def test_a_seller_that_has_just_begun_cannot_be_judged(poor: Build) -> None:
     assert others[0][0] > 5
 
 
-def test_what_nobody_scored_yet_is_said(marts: Connection) -> None:
+def test_that_scores_are_not_read_yet_is_said(marts: Connection) -> None:
     assert marts.execute(
         "select distinct reason from marts.coverage where mart = 'seller_risk_factors'"
-    ).fetchall() == [("No order is scored yet: the factor predicted risk is absent",)]
+    ).fetchall() == [
+        (
+            "The scores of order_return_scores are not read here yet: the factor predicted risk is"
+            " absent",
+        )
+    ]
     assert marts.execute(
         "select count(*) from marts.seller_risk_factors where factor = 'predicted_risk'"
     ).fetchone() == (0,)
