@@ -419,18 +419,66 @@ def test_a_seller_that_has_just_begun_cannot_be_judged(poor: Build) -> None:
     assert others[0][0] > 5
 
 
-def test_that_scores_are_not_read_yet_is_said(marts: Connection) -> None:
+def test_predicted_risk_is_that_of_the_scores_given_before(marts: Connection) -> None:
+    """Per marketplace the mean and the share of risky orders; per seller the factor."""
+    scored = """
+        select lines.source, coalesce(marketplace, 'unknown') as marketplace, order_id, seller_id,
+            age_days, return_probability, risk_band
+        from marts.order_lines as lines
+        inner join marts.order_return_scores using (source, order_line_id)
+        where is_sale and is_out_of_sample and model_version not like 'base_rate%'
+    """
+    exact = marts.execute(
+        f"""
+        select marketplace, days, avg(return_probability),
+            count(distinct case when risk_band = 'high' then order_id end)
+            / count(distinct order_id)
+        from ({scored}) inner join (values (7), (30), (90)) as windows (days) on age_days < days
+        group by all order by all
+        """
+    ).fetchall()
+    found = marts.execute(
+        "select marketplace, window_days, average_predicted_risk, high_risk_share, "
+        "high_risk_orders_weight from marts.marketplace_health order by all"
+    ).fetchall()
+    assert len(found) == len(exact) > 3
+    for row, (marketplace, days, mean, share) in zip(found, exact, strict=True):
+        assert row == (marketplace, days, pytest.approx(mean), pytest.approx(share), 20)
+    rows = marts.execute(
+        f"""
+        select lines, count(*), factor_value, (sum(return_probability) + 20 * max(peer_value))
+            / (count(*) + 20), value_with_one_more
+        from marts.seller_risk_factors
+        inner join ({scored}) using (source, seller_id)
+        where factor = 'predicted_risk' and age_days < 90
+        group by seller_id, lines, factor_value, value_with_one_more
+        """
+    ).fetchall()
+    assert len(rows) == 60
+    for lines, counted, value, exact_value, more in rows:
+        assert (lines, value, more) == (counted, pytest.approx(exact_value), None)
     assert marts.execute(
-        "select distinct reason from marts.coverage where mart = 'seller_risk_factors'"
-    ).fetchall() == [
-        (
-            "The scores of order_return_scores are not read here yet: the factor predicted risk is"
-            " absent",
-        )
-    ]
-    assert marts.execute(
-        "select count(*) from marts.seller_risk_factors where factor = 'predicted_risk'"
-    ).fetchone() == (0,)
+        "select count(*) from marts.coverage where fact = 'scored_lines' and reason is not null"
+    ).fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("source", ["nobody", "alone", "beginner"])
+def test_where_no_model_scored_there_is_no_predicted_risk_but_a_reason(
+    poor: Build, source: str
+) -> None:
+    sold, predicted, reason = support.query(
+        poor,
+        f"""
+        select
+            (select count(*) from intermediate.int_scored_lines where source = '{source}'),
+            (select count(average_predicted_risk) from marts.marketplace_health
+                where source = '{source}'),
+            (select max(reason) from marts.coverage
+                where source = '{source}' and mart = 'marketplace_health'
+                and fact = 'scored_lines')
+        """,
+    )[0]
+    assert (predicted > 0) == (sold > 0) == (reason is None)
 
 
 # factors

@@ -105,6 +105,16 @@ seller_facts as (
 
 ),
 
+score_facts as (
+
+    select
+        source,
+        count(*) as scored_lines
+    from {{ ref('int_scored_lines') }}
+    group by source
+
+),
+
 order_facts as (
 
     select
@@ -225,8 +235,7 @@ joined as (
         coalesce(seller_facts.sellers, 0) as sellers,
         coalesce(seller_facts.judged_sellers, 0) as judged_sellers,
         coalesce(segment_fits.days_with_segments, 0) as days_with_segments,
-        -- until there are scores
-        0 as scored_lines
+        coalesce(score_facts.scored_lines, 0) as scored_lines
     from sources
     left join line_facts
         on sources.source = line_facts.source
@@ -250,6 +259,8 @@ joined as (
         on sources.source = seller_facts.source
     left join segment_fits
         on sources.source = segment_fits.source
+    left join score_facts
+        on sources.source = score_facts.source
 
 ),
 

@@ -61,15 +61,25 @@ counts as (
         seller_id,
         category,
         '{{ factor }}' as factor,
-        {{ events }} as events,
+        cast({{ events }} as decimal(18, 9)) as events,
         {{ lines }} as lines
     from facts
     where {{ lines }} > 0
-    {%- if not loop.last %}
 
     union all
-    {%- endif %}
     {%- endfor %}
+
+    -- what the model expects to come back: no whole number
+    select
+        source,
+        seller_id,
+        category,
+        'predicted_risk' as factor,
+        sum(cast(return_probability as decimal(18, 9))) as events,
+        count(*) as lines
+    from {{ ref('int_scored_lines') }}
+    where seller_id is not null
+    group by source, seller_id, category
 
 ),
 
@@ -90,10 +100,15 @@ shares as (
         source,
         seller_id,
         factor,
-        sum(events) as events,
+        cast(sum(events) as double) as events,
         sum(lines) as lines,
         cast(
-            sum(cast(cast(lines as double) * peer_events / peer_lines as decimal(18, 6))) as double
+            sum(
+                cast(
+                    cast(lines as double) * cast(peer_events as double) / peer_lines
+                    as decimal(18, 6)
+                )
+            ) as double
         )
         / sum(lines) as peer_value
     from with_peers
@@ -216,8 +231,11 @@ measured as (
             )
             / (1 + z * z / weight)
         ) as hi,
-        (events + 1 + {{ policy_value('risk_factor_prior_lines') }} * peer_value) / weight
-            as value_with_one_more,
+        case
+            when factor <> 'predicted_risk'
+                then
+                (events + 1 + {{ policy_value('risk_factor_prior_lines') }} * peer_value) / weight
+        end as value_with_one_more,
         true as is_sufficient
     from held
 

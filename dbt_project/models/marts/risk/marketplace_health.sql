@@ -46,6 +46,39 @@ sources as (
 
 ),
 
+-- an order is as risky as its riskiest line
+scored_orders as (
+
+    select
+        source,
+        marketplace,
+        order_id,
+        min(age_days) as age_days,
+        count(*) as scored_lines,
+        sum(cast(return_probability as decimal(18, 9))) as risk_sum,
+        max(case when risk_band = 'high' then 1 else 0 end) as is_high_risk
+    from {{ ref('int_scored_lines') }}
+    group by source, marketplace, order_id
+
+),
+
+predicted as (
+
+    select
+        scored_orders.source,
+        scored_orders.marketplace,
+        windows.window_days,
+        count(*) as scored_orders,
+        sum(scored_orders.is_high_risk) as high_risk_orders,
+        cast(sum(scored_orders.risk_sum) as double) / sum(scored_orders.scored_lines)
+            as average_predicted_risk
+    from scored_orders
+    inner join windows
+        on scored_orders.age_days < windows.window_days
+    group by scored_orders.source, scored_orders.marketplace, windows.window_days
+
+),
+
 -- the window of the same length before
 previous as (
 
@@ -81,7 +114,10 @@ measured as (
             previous.previous_returned_lines + {{ policy_value('case_mix_prior_lines') }}
             * assessed.expected_final / nullif(assessed.compared_lines, 0)
         )
-        / (previous.previous_exposure + {{ policy_value('case_mix_prior_lines') }}) as previous_rate
+        / (previous.previous_exposure + {{ policy_value('case_mix_prior_lines') }})
+            as previous_rate,
+        predicted.average_predicted_risk,
+        cast(predicted.high_risk_orders as double) / predicted.scored_orders as high_risk_share
     from ordered
     left join assessed
         on
@@ -93,6 +129,11 @@ measured as (
             ordered.source = previous.source
             and ordered.marketplace = previous.marketplace
             and ordered.window_days = previous.window_days
+    left join predicted
+        on
+            ordered.source = predicted.source
+            and ordered.marketplace = predicted.marketplace
+            and ordered.window_days = predicted.window_days
 
 ),
 
@@ -106,9 +147,7 @@ valued as (
         cast(flagged_seller_lines as double) / nullif(seller_lines, 0) as seller_risk_value,
         cast(late_lines as double) / nullif(delivery_lines, 0) as delivery_value,
         cast(lost_lines as double) / nullif(ordered_lines, 0) as cancellations_value,
-        -- there are no scores yet
-        cast(null as double) as high_risk_orders_value,
-        cast(null as double) as average_predicted_risk
+        high_risk_share as high_risk_orders_value
     from measured
 
 ),
@@ -157,7 +196,7 @@ final as (
             when scored.hi < 1 then 'falling'
             else 'steady'
         end as trend,
-        scored.average_predicted_risk,
+        round(scored.average_predicted_risk, 9) as average_predicted_risk,
         round(scored.high_risk_orders_value, 9) as high_risk_share,
         {%- for part in parts %}
         round(scored.{{ part }}_value, 9) as {{ part }}_value,

@@ -80,8 +80,11 @@ final as (
         summed.source,
         summed.seller_id,
         summed.factor,
-        {{ policy_value('risk_factor_window_days') }} as window_days,
-        cast(summed.events as bigint) as events,
+        case
+            when summed.factor = 'predicted_risk' then {{ policy_value('risk_score_days') }}
+            else {{ policy_value('risk_factor_window_days') }}
+        end as window_days,
+        cast(round(summed.events, 0) as bigint) as events,
         cast(summed.lines as bigint) as lines,
         round(summed.factor_value, 9) as factor_value,
         round(summed.peer_value, 9) as peer_value,
@@ -118,6 +121,14 @@ final as (
                     concat(
                         ' in ', {{ whole_number_text('lines') }}, ' ratings; others have ',
                         {{ factor_text('peer_value') }}
+                    )
+                when 'predicted_risk'
+                    then
+                    concat(
+                        ' of the ', {{ whole_number_text('lines') }}, ' lines of the last ',
+                        cast({{ policy_value('risk_score_days') }} as string),
+                        ' days were expected back when they were ordered; others have ',
+                        {{ factor_text('peer_value') }}, ' in the same categories'
                     )
                 else
                     concat(
