@@ -6,6 +6,13 @@ DuckDB runs where the features are: no line passes through Python.
 
 from ml import return_models, scoring_sql
 
+# what decisions ask of a line, taken along so that nobody has to look it up again
+CARRIED = (
+    "order_id, product_id, ordered_date, marketplace, category, payment_method, quantity,"
+    " ordered_amount, has_size, same_product_variants, customer_return_rate,"
+    " customer_returned_lines_before, product_return_rate, discount_share"
+)
+
 
 def model(dbt, session):
     """Score the lines of each source and version."""
@@ -19,7 +26,8 @@ def model(dbt, session):
             version.model,
             features="return_features",
             keys=(
-                f"source, order_line_id, {scoring_sql.text(version.name)} as model_version,"
+                f"source, order_line_id, {CARRIED},"
+                f" {scoring_sql.text(version.name)} as model_version,"
                 f" ordered_date > date '{version.trained_on}' as is_out_of_sample"
             ),
             where=f"source = {scoring_sql.text(source)} and {version.scores}",
@@ -27,7 +35,8 @@ def model(dbt, session):
         for source, version in return_models.versions(rows)
     ]
     nothing = (
-        "select source, order_line_id, '' as model_version, false as is_out_of_sample,"
+        f"select source, order_line_id, {CARRIED}, '' as model_version,"
+        " false as is_out_of_sample,"
         " 0e0 as margin from return_features where false"
     )
     return lines.query("return_features", " union all ".join([nothing, *queries]))

@@ -1,5 +1,5 @@
--- order_return_scores: every order line has one score, and of later models none was out of sample
--- for a line ordered by its day of knowledge
+-- order_return_scores: every order line has one score, of later models none was out of sample for a
+-- line ordered by its day of knowledge, and what a return costs here it costs in the ledger
 
 with return_features as (
 
@@ -10,6 +10,12 @@ with return_features as (
 scores as (
 
     select * from {{ ref('order_return_scores') }}
+
+),
+
+line_return_costs as (
+
+    select * from {{ ref('int_line_return_costs') }}
 
 ),
 
@@ -59,6 +65,37 @@ not_the_latest as (
         <> max(case when versions.model_version = scores.model_version then versions.trained_on end)
         or not scores.is_out_of_sample
 
+),
+
+-- a line that came back as a whole; the ledger rounds its eight components one by one
+not_the_cost as (
+
+    select
+        'not the cost of a return' as problem,
+        scores.source,
+        scores.order_line_id as example
+    from scores
+    inner join line_return_costs
+        on
+            scores.source = line_return_costs.source
+            and scores.order_line_id = line_return_costs.order_line_id
+    where
+        line_return_costs.refund_amount = scores.ordered_amount
+        and abs(scores.loss_if_returned - line_return_costs.return_cost_mid) > 0.0005
+
+),
+
+not_its_share as (
+
+    select
+        'not the probability times the cost' as problem,
+        source,
+        order_line_id as example
+    from scores
+    where
+        abs(expected_cost - return_probability * loss_if_returned) > 0.0001
+        or (expected_cost is null) <> (loss_if_returned is null)
+
 )
 
 select * from not_one_score
@@ -66,3 +103,11 @@ select * from not_one_score
 union all
 
 select * from not_the_latest
+
+union all
+
+select * from not_the_cost
+
+union all
+
+select * from not_its_share

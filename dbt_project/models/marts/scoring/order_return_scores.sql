@@ -1,4 +1,5 @@
--- Every line is scored by the model that was in use when it was ordered.
+-- Every line is scored by the model that was in use when it was ordered; what to do about it
+-- follows from the score, the cost of a return and the rules of policy_return_actions.
 
 with scores as (
 
@@ -9,9 +10,27 @@ with scores as (
 
 ),
 
+products as (
+
+    select * from {{ ref('products') }}
+
+),
+
 sources as (
 
     select * from {{ ref('int_sources') }}
+
+),
+
+-- whether models told returns from sales in what came after them; if nobody could test it, no
+signals as (
+
+    select
+        source,
+        max(value) = 1 as has_signal
+    from {{ ref('int_model_records') }}
+    where task = 'return' and record = 'run' and name = 'has_signal'
+    group by source
 
 ),
 
@@ -23,25 +42,68 @@ thresholds as (
 
 ),
 
-final as (
+lines as (
 
     select
-        scores.source,
-        scores.order_line_id,
-        scores.return_probability,
-        scores.margin as log_odds,
+        scores.*,
+        products.unit_cost,
+        sources.as_of_date,
+        coalesce(signals.has_signal, false) as has_signal,
         case
+            when not coalesce(signals.has_signal, false) then 'no signal'
             when 100 * scores.return_probability >= thresholds.high_percent then 'high'
             when 100 * scores.return_probability >= thresholds.medium_percent then 'medium'
             else 'low'
-        end as risk_band,
-        scores.model_version,
-        scores.is_out_of_sample,
-        sources.as_of_date
+        end as risk_band
     from scores
     inner join sources
         on scores.source = sources.source
+    left join signals
+        on scores.source = signals.source
+    left join products
+        on
+            scores.source = products.source
+            and scores.product_id = products.product_id
     cross join thresholds
+
+),
+
+decided as (
+
+    {{ return_decisions(
+        columns=[
+            'source', 'order_line_id', 'order_id', 'ordered_date', 'ordered_amount',
+            'return_probability', 'margin as log_odds', 'risk_band', 'model_version',
+            'is_out_of_sample', 'has_signal', 'as_of_date',
+        ],
+        lines='lines',
+        actions=ref('return_actions'),
+        rates=ref('return_cost_rates'),
+    ) | indent(4) }}
+
+),
+
+final as (
+
+    select
+        source,
+        order_line_id,
+        order_id,
+        ordered_date,
+        ordered_amount,
+        return_probability,
+        log_odds,
+        risk_band,
+        loss_if_returned,
+        expected_cost,
+        margin_amount,
+        recommended_action,
+        expected_gain,
+        model_version,
+        is_out_of_sample,
+        has_signal,
+        as_of_date
+    from decided
 
 )
 

@@ -36,6 +36,8 @@ joined as (
         {%- endfor %}
         {%- endfor %}
         order_lines.order_id,
+        order_lines.product_id,
+        order_lines.size is not null as has_size,
         order_lines.ordered_at,
         order_lines.ordered_date,
         order_lines.promised_at,
@@ -107,8 +109,11 @@ final as (
         source,
         order_line_id,
         order_id,
+        product_id,
         ordered_at,
         ordered_date,
+        ordered_amount,
+        has_size,
 
         -- customer
         customer_no is null as is_guest,

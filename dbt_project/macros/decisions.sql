@@ -1,0 +1,220 @@
+{#-
+  What to do about order lines that may come back: a query with these columns of `lines` and
+
+  - loss_if_returned: what the return of the whole line would cost,
+  - expected_cost: return_probability times that,
+  - margin_amount: what the line leaves if it is kept, never below 0,
+  - best_action, best_gain, best_prevented_share, best_lost_sale_share, best_action_cost: the rule
+    that gains most, or loses least; NULL where none is possible or nothing is known of costs,
+  - recommended_action: best_action where it gains and there is a signal, else ship; NULL for lines
+    that the model has learnt from, and expected_gain what it gains.
+
+  gain = p * prevented * loss - (1 - p) * lost_sale * margin - cost of acting
+
+  `lines` needs source, marketplace, category, payment_method, quantity, ordered_amount, unit_cost
+  (or NULL), return_probability, is_out_of_sample, has_signal, and every feature named below;
+  `actions` and `rates` are marts.return_actions and marts.return_cost_rates, or some of their rows.
+  Nothing here asks dbt for anything, so that retour/decisions.py can render the same text.
+-#}
+{% macro return_decisions(columns, lines, actions, rates, slots=12) %}
+{%- set features = [
+    'has_size', 'same_product_variants', 'customer_return_rate',
+    'customer_returned_lines_before', 'product_return_rate', 'ordered_amount', 'discount_share',
+] -%}
+{%- set facts = [
+    'action', 'currency', 'categories', 'payment_methods', 'feature', 'at_least', 'prevented_share',
+    'lost_sale_share', 'action_cost',
+] -%}
+    with
+    -- one row, so that each of its values is a constant to whoever reads the lines
+    rules as (
+
+        select
+            {%- for slot in range(1, slots + 1) %}
+            {%- set last = loop.last %}
+            {%- for fact in facts %}
+            max(case when rule_number = {{ slot }} then {{ fact }} end) as {{ fact }}_{{ slot }}
+            {{- '' if last and loop.last else ',' }}
+            {%- endfor %}
+            {%- endfor %}
+        from {{ actions }}
+
+    ),
+
+    places as (
+
+        select
+            source,
+            marketplace,
+            category,
+            cast(per_line as double) as per_line,
+            cast(per_unit as double) as per_unit,
+            cast(refund_share as double) as refund_share
+        from {{ rates }}
+        where marketplace <> '*'
+
+    ),
+
+    anywhere as (
+
+        select
+            source,
+            currency,
+            cast(per_line as double) as per_line,
+            cast(per_unit as double) as per_unit,
+            cast(refund_share as double) as refund_share,
+            usual_margin_share
+        from {{ rates }}
+        where marketplace = '*'
+
+    ),
+
+    -- where nothing was sold before, the rates of all places together hold
+    valued as (
+
+        select
+            {{ lines }}.*,
+            anywhere.currency,
+            round(
+                coalesce(places.per_line, anywhere.per_line)
+                + coalesce(places.per_unit, anywhere.per_unit) * {{ lines }}.quantity
+                + coalesce(places.refund_share, anywhere.refund_share)
+                * cast({{ lines }}.ordered_amount as double),
+                4
+            ) as loss,
+            round(
+                greatest(
+                    coalesce(
+                        cast({{ lines }}.ordered_amount as double)
+                        - {{ lines }}.quantity * cast({{ lines }}.unit_cost as double),
+                        cast({{ lines }}.ordered_amount as double) * anywhere.usual_margin_share
+                    ),
+                    0
+                ),
+                4
+            ) as margin_if_kept
+        from {{ lines }}
+        left join anywhere
+            on {{ lines }}.source = anywhere.source
+        left join places
+            on
+                {{ lines }}.source = places.source
+                and coalesce({{ lines }}.marketplace, 'unknown') = places.marketplace
+                and coalesce({{ lines }}.category, 'unknown') = places.category
+
+    ),
+
+    -- what is constant is asked first
+    gains as (
+
+        select
+            valued.*
+            {%- for slot in range(1, slots + 1) %},
+            rules.action_{{ slot }},
+            rules.prevented_share_{{ slot }},
+            rules.lost_sale_share_{{ slot }},
+            rules.action_cost_{{ slot }},
+            case
+                when
+                    rules.action_{{ slot }} is not null
+                    and (
+                        rules.feature_{{ slot }} = '*'
+                        or case rules.feature_{{ slot }}
+                            {%- for feature in features %}
+                            when '{{ feature }}' then cast(valued.{{ feature }} as double)
+                            {%- endfor %}
+                        end >= rules.at_least_{{ slot }}
+                    )
+                    and (
+                        rules.categories_{{ slot }} = '*'
+                        or instr(
+                            concat('|', rules.categories_{{ slot }}, '|'),
+                            concat('|', valued.category, '|')
+                        ) > 0
+                    )
+                    and (
+                        rules.payment_methods_{{ slot }} = '*'
+                        or instr(
+                            concat('|', rules.payment_methods_{{ slot }}, '|'),
+                            concat('|', lower(valued.payment_method), '|')
+                        ) > 0
+                    )
+                    and (
+                        rules.currency_{{ slot }} = '*'
+                        or rules.currency_{{ slot }} = valued.currency
+                    )
+                    then
+                        valued.return_probability * rules.prevented_share_{{ slot }} * valued.loss
+                        - (1 - valued.return_probability)
+                        * rules.lost_sale_share_{{ slot }} * valued.margin_if_kept
+                        - rules.action_cost_{{ slot }}
+            end as gain_{{ slot }}
+            {%- endfor %}
+        from valued
+        cross join rules
+
+    ),
+
+    best as (
+
+        select
+            *,
+            greatest(
+                {%- for slot in range(1, slots + 1) %}
+                gain_{{ slot }}{{ '' if loop.last else ',' }}
+                {%- endfor %}
+            ) as largest_gain
+        from gains
+
+    ),
+
+    -- the first rule wins a tie; what rounds to nothing is no gain
+    numbered as (
+
+        select
+            *,
+            round(largest_gain, 4) as gain,
+            case largest_gain
+                {%- for slot in range(1, slots + 1) %}
+                when gain_{{ slot }} then {{ slot }}
+                {%- endfor %}
+            end as slot
+        from best
+
+    )
+
+    select
+        {%- for column in columns %}
+        {{ column }},
+        {%- endfor %}
+        cast(loss as decimal(18, 4)) as loss_if_returned,
+        cast(return_probability * loss as decimal(18, 4)) as expected_cost,
+        cast(margin_if_kept as decimal(18, 4)) as margin_amount,
+        {%- for fact in ['action', 'prevented_share', 'lost_sale_share', 'action_cost'] %}
+        case slot
+            {%- for slot in range(1, slots + 1) %}
+            when {{ slot }} then {{ fact }}_{{ slot }}
+            {%- endfor %}
+        end as best_{{ fact }},
+        {%- endfor %}
+        cast(gain as decimal(18, 4)) as best_gain,
+        case
+            when not is_out_of_sample then cast(null as string)
+            when has_signal and gain > 0
+                then
+                    case slot
+                        {%- for slot in range(1, slots + 1) %}
+                        when {{ slot }} then action_{{ slot }}
+                        {%- endfor %}
+                    end
+            else 'ship'
+        end as recommended_action,
+        cast(
+            case
+                when not is_out_of_sample then null
+                when has_signal and gain > 0 then gain
+                else 0
+            end as decimal(18, 4)
+        ) as expected_gain
+    from numbered
+{% endmacro %}
