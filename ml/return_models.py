@@ -6,7 +6,8 @@ earlier ones fit, the last of them calibrate. Lines ordered after it, until the 
 are what the model is tested on and what it scores.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from ml import boosting, candidates, evaluation, table_model
 from ml.boosting import NoModel, Settings
-from ml.evaluation import Floats, Ints, Records
+from ml.evaluation import RECORD, Floats, Ints, Records
 from ml.table_model import Columns, Feature, TableModel
 
 TABLE = "table"  # the model that ships
@@ -148,6 +149,28 @@ def versions(rows: Sequence[Mapping]) -> list[tuple[str, Version]]:
                 (source, Version(row["slice_id"], row["trained_on"], until, number == 0, model))
             )
     return found
+
+
+def fit(
+    source: str,
+    read: Callable[[], Columns],
+    features: Sequence[Feature],
+    *,
+    policy: Policy,
+    today: int,
+    window: int,
+    seed: int,
+) -> tuple[str, list[Version]]:
+    """What `learn` finds in the columns that `read` gives: records as JSON text, and the models
+    that these records describe."""
+    sample = lines(read(), features, window=window)
+    records, _ = learn(sample, features, today=today, policy=policy, random_state=seed)
+    text = records.as_json(source)
+    nothing = dict.fromkeys((*RECORD, "feature_a", "bin_a", "feature_b", "bin_b"))
+    rows = [nothing | row for row in json.loads(text)]
+    for row in rows:
+        row["trained_on"] = date.fromisoformat(row["trained_on"])
+    return text, [version for _, version in versions(rows)]
 
 
 def training_days(first_known: int, today: int, quarters: int) -> list[int]:

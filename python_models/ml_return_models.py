@@ -4,10 +4,12 @@ Private: published by model_bins, model_pairs, order_return_scores and the model
 """
 
 import json
+from functools import partial
 
 from ml import return_models
 from ml.evaluation import RECORD
 from ml.table_model import Feature
+from retour.model_files import ModelFiles, fingerprint
 
 FURTHER = {
     "feature_a": "varchar",
@@ -45,16 +47,25 @@ def model(dbt, session):
     )
     counts = dict(closed.aggregate("source, count(*)").fetchall())
     days = lines.aggregate("source, max(as_of_date)").order("source").fetchall()
+    files = ModelFiles.beside(session, "return")
     for source, today in days:
         name = source.replace("'", "''")
         share = policies["return_sample_lines"] / max(1, counts.get(source, 0))
         sample = closed.filter(f"source = '{name}' and draw < {share}").order("order_line_id")
-        records, _ = return_models.learn(
-            return_models.lines(sample.fetchnumpy(), features, window=window),
-            features,
-            today=today.toordinal(),
-            policy=policy,
-            random_state=seed,
+        given = {"policy": policy, "today": today.toordinal(), "window": window, "seed": seed}
+        learnt_from = fingerprint(sample, return_models, features=features, **given)
+        fitted = files.fitted(
+            source,
+            fingerprint=learnt_from,
+            features=[feature.name for feature in features],
+            fit=partial(return_models.fit, source, sample.fetchnumpy, features, **given),
         )
-        session.execute(insert, [records.as_json(source), json.dumps([columns])])
+        session.execute(insert, [fitted.records, json.dumps([columns])])
+        session.execute(
+            "insert into return_records by name"
+            " select source, 'run' as record, model, trained_on, slice_id,"
+            " unnest(['training_fingerprint', 'model_sha256']) as name, unnest(?) as detail"
+            " from return_records where source = ? and record = 'intercept'",
+            [[learnt_from, fitted.sha256], source],
+        )
     return session.table("return_records")

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from retour import model_files
 from retour.errors import RetourError
 from retour.publish import Published, explain_lock, publish
 from retour.settings import DEFAULT_WAREHOUSE
@@ -48,6 +50,8 @@ class Settings:
     as_of_date: str | None = None
     return_window_days: int | None = None
     random_seed: int | None = None
+    # fit models anew although nothing changed that they were learnt from
+    refit: bool = False
 
     def dbt_vars(self) -> dict[str, Any]:
         """The dbt vars that differ from the project's defaults."""
@@ -74,6 +78,8 @@ def build(settings: Settings, out: TextIO = sys.stdout) -> Published:
     root = project_root()
     warehouse = settings.warehouse_path(root)
     warehouse.parent.mkdir(parents=True, exist_ok=True)
+    if settings.refit:
+        shutil.rmtree(warehouse.parent / model_files.FOLDER, ignore_errors=True)
     with working_directory(root), Progress(out) as progress:
         progress.begin("Starting dbt")
         run_dbt(["build", *WITHOUT_UNIT_TESTS], settings, warehouse, [progress.event])

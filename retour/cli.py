@@ -61,6 +61,7 @@ def build_options(command: Callable) -> Callable:
 
 @main.command("build")
 @build_options
+@click.option("--refit", is_flag=True, help="Fit models anew, though nothing they learnt changed.")
 def build_command(
     sources: str | None, as_of_date: datetime.datetime | None, **settings: Any
 ) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from retour.errors import RetourError
+from retour.model_files import publish_models, remove_others
 
 PUBLIC_SCHEMAS = ("marts", "reports")
 # BI drivers carry older engines: this format opens in DuckDB 1.2 and everything later
@@ -57,15 +58,43 @@ def publish(warehouse: Path, say: Callable[[str], None] = lambda message: None) 
     temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
         tables, rows = copy_marts(warehouse, temporary, say)
+        models = saved_models(temporary)
+        for problem in publish_models(warehouse, target.parent, models):
+            say(problem)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(target)
         fsync_folder(target.parent)
+        remove_others(target.parent, models)
     except duckdb.Error as error:
         raise RetourError(f"Publishing {target} failed, it is as it was: {error}") from error
     finally:
         remove(temporary)
     return Published(target, tables, rows)
+
+
+def saved_models(published: Path) -> list[tuple[str, str, str]]:
+    """Task, source and SHA-256 of the saved models that model_runs of a published file names."""
+    with duckdb.connect(str(published), read_only=True) as connection:
+        there = connection.execute(
+            """
+            select 1
+            from duckdb_columns()
+            where
+                schema_name = 'marts' and table_name = 'model_runs'
+                and column_name = 'model_sha256'
+            """
+        ).fetchall()
+        if not there:
+            return []
+        return connection.execute(
+            """
+            select distinct task, source, model_sha256
+            from marts.model_runs
+            where model_sha256 is not null
+            order by task, source
+            """
+        ).fetchall()
 
 
 def failures_of_last_build(warehouse: Path) -> list[str]:

@@ -44,7 +44,9 @@ runs as (
         max(case when name = 'calibrated_on' then cast(detail as date) end) as calibrated_on,
         max(case when name = 'features' then detail end) as features,
         max(case when name = 'parameters' then detail end) as parameters,
-        max(case when name = 'libraries' then detail end) as libraries
+        max(case when name = 'libraries' then detail end) as libraries,
+        max(case when name = 'training_fingerprint' then detail end) as training_fingerprint,
+        max(case when name = 'model_sha256' then detail end) as model_sha256
     from records
     group by source, task, model, trained_on
 
@@ -84,6 +86,8 @@ final as (
         runs.features,
         runs.parameters,
         runs.libraries,
+        runs.training_fingerprint,
+        runs.model_sha256,
         cut_offs.as_of_date
     from runs
     inner join cut_offs
