@@ -37,6 +37,68 @@ def contribution_query(model: TableModel, *, features: str, keys: str, where: st
     return _query(model, columns, features, keys, where)
 
 
+def reasons_query(
+    model: TableModel, *, features: str, keys: str, where: str = "true", top: int = 3
+) -> str:
+    """The groups of features that speak most for a return: up to `top` rows per row of `features`.
+
+    Columns: the keys, `rank` (from 1), `feature_group`, its `contribution` in log-odds (above 0),
+    the `feature` that says most in it, with its `feature_contribution` and what it was
+    (`numeric_value` or `text_value`); and of the whole row `base` (the intercept), `rest` (what the
+    features say that are not in the rows) and `listed` (what the rows say together):
+    base + listed + rest is the margin. No key may be called as a feature is.
+    """
+    used = sorted({position for positions, _ in _lookups(model) for position in positions})
+    if not used:
+        nothing = (
+            "1 as rank, '' as feature_group, 0e0 as contribution, '' as feature,"
+            " 0e0 as feature_contribution, 0e0 as numeric_value, '' as text_value,"
+            " 0e0 as base, 0e0 as rest, 0e0 as listed"
+        )
+        return f"select {keys}, {nothing} from {features} where false"
+    groups: dict[str, list[str]] = {}
+    values = []
+    for position in used:
+        feature = model.features[position]
+        name = _name(feature.name)
+        is_text = feature.kind == "categorical"
+        values.append(f"{name} as {name}__value")
+        groups.setdefault(feature.group, []).append(
+            f"{{'feature_contribution': {name}, 'feature': {text(name)}, 'numeric_value':"
+            f" {'null' if is_text else f'cast({name}__value as double)'}, 'text_value':"
+            f" {f'cast({name}__value as varchar)' if is_text else 'null'}}}"
+        )
+    named = {
+        group: [_name(model.features[p].name) for p in used if model.features[p].group == group]
+        for group in groups
+    }
+    said = ", ".join(
+        f"{{'contribution': {' + '.join(named[group])}, 'feature_group': {text(group)},"
+        f" 'best': list_reverse_sort([{', '.join(parts)}])[1]}}"
+        for group, parts in groups.items()
+    )
+    whole = " + ".join(name for names in named.values() for name in names)
+    inner = contribution_query(
+        model, features=features, keys=", ".join([keys, *values]), where=where
+    )
+    names = ", ".join(_last_word(key) for key in keys.split(", "))
+    listed = " + ".join(
+        f"greatest(coalesce(reasons[{place}].contribution, 0e0), 0e0)"
+        for place in range(1, top + 1)
+    )
+    return (
+        f"select {names}, rank, reason.feature_group, reason.contribution, reason.best.feature,"
+        " reason.best.feature_contribution, reason.best.numeric_value, reason.best.text_value,"
+        f" {_number(model.intercept)} as base, whole - listed as rest, listed"
+        f" from (select {names}, whole, listed, unnest(reasons[1:{top}]) as reason,"
+        f" unnest(range(1, {top + 1})) as rank"
+        f" from (select *, {listed} as listed"
+        f" from (select {names}, {whole} as whole, list_reverse_sort([{said}]) as reasons"
+        f" from ({inner}) as said) as sorted) as summed) as listed_ones"
+        " where reason.contribution > 0"
+    )
+
+
 def _query(model: TableModel, columns: str, features: str, keys: str, where: str) -> str:
     names = ", ".join(_last_word(key) for key in keys.split(", "))
     return (

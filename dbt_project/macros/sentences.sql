@@ -86,3 +86,13 @@
         else concat('fell from ', {{ base }}, ' to ', {{ current }}, {{ unit }})
     end
 {%- endmacro %}
+
+{#- A text with its {places} filled in; what is not known there is a question mark. -#}
+{% macro filled_in(text, places) -%}
+    {%- set filled = namespace(text=text) -%}
+    {%- for name, value in places.items() -%}
+        {%- set filled.text = "replace(" ~ filled.text ~ ", '{" ~ name ~ "}', coalesce("
+            ~ value ~ ", '?'))" -%}
+    {%- endfor -%}
+    {{ filled.text }}
+{%- endmacro %}
