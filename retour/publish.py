@@ -139,9 +139,12 @@ def copy_marts(warehouse: Path, copy: Path, say: Callable[[str], None]) -> tuple
         connection.execute("use published; begin")
         for schema in sorted({schema for schema, *_ in relations}):
             connection.execute(f"create schema {quoted(schema)}")
+        keys, comments = primary_keys(connection), described(connection)
         total = 0
         for schema, name, definition in relations:
-            rows = copy_relation(connection, schema, name, definition)
+            key = keys.get((schema, name), [])
+            rows = copy_relation(connection, schema, name, definition, key)
+            copy_comments(connection, schema, name, comments.get((schema, name), []))
             total += rows
             say(f"{schema}.{name}: {rows:,} rows")
         write_publication(connection)
@@ -171,9 +174,13 @@ def public_relations(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, s
 
 
 def copy_relation(
-    connection: duckdb.DuckDBPyConnection, schema: str, name: str, definition: str | None
+    connection: duckdb.DuckDBPyConnection,
+    schema: str,
+    name: str,
+    definition: str | None,
+    key: list[str],
 ) -> int:
-    """Copy one table with types, constraints, comments and order of its key; its rows.
+    """Copy one table with types and constraints, in the order of its key; its rows.
 
     A view becomes a table, because what it reads is not published.
     """
@@ -183,10 +190,8 @@ def copy_relation(
         connection.execute(f"create table {target} as select * from {source}")
     else:
         connection.execute(definition)
-        key = primary_key(connection, schema, name)
         order = f" order by {', '.join(map(quoted, key))}" if key else ""
         connection.execute(f"insert into {target} select * from {source}{order}")
-    copy_comments(connection, schema, name)
     (rows,) = one(connection, f"select count(*) from {target}")
     (expected,) = one(connection, f"select count(*) from {source}")
     if rows != expected:
@@ -194,44 +199,57 @@ def copy_relation(
     return rows
 
 
-def primary_key(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> list[str]:
-    """The column names of a warehouse table's primary key, empty if it has none."""
+# the catalog is asked once for all tables: each question reads all of it
+
+
+def primary_keys(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], list[str]]:
+    """The columns of the primary key of each warehouse table that has one."""
     keys = connection.execute(
         """
-        select constraint_column_names
+        select schema_name, table_name, constraint_column_names
         from duckdb_constraints()
-        where database_name = 'warehouse'
-            and schema_name = ?
-            and table_name = ?
-            and constraint_type = 'PRIMARY KEY'
-        """,
-        [schema, name],
-    ).fetchall()
-    return keys[0][0] if keys else []
-
-
-def copy_comments(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> None:
-    """Copy the descriptions that dbt wrote as comments on the relation and its columns."""
-    target = f"{quoted(schema)}.{quoted(name)}"
-    comments = connection.execute(
+        where database_name = 'warehouse' and constraint_type = 'PRIMARY KEY'
         """
-        select null as column_name, comment
-        from duckdb_tables()
-        where database_name = 'warehouse' and schema_name = $schema and table_name = $name
-        union all
-        select null as column_name, comment
-        from duckdb_views()
-        where database_name = 'warehouse' and schema_name = $schema and view_name = $name
-        union all
-        select column_name, comment
-        from duckdb_columns()
-        where database_name = 'warehouse' and schema_name = $schema and table_name = $name
-        """,
-        {"schema": schema, "name": name},
     ).fetchall()
+    return {(schema, name): key for schema, name, key in keys}
+
+
+def described(
+    connection: duckdb.DuckDBPyConnection,
+) -> dict[tuple[str, str], list[tuple[str | None, str]]]:
+    """The descriptions that dbt wrote as comments: per relation its own (of no column), and those
+    of its columns."""
+    rows = connection.execute(
+        """
+        select schema_name, table_name, null as column_name, comment
+        from duckdb_tables()
+        where database_name = 'warehouse'
+        union all
+        select schema_name, view_name, null as column_name, comment
+        from duckdb_views()
+        where database_name = 'warehouse'
+        union all
+        select schema_name, table_name, column_name, comment
+        from duckdb_columns()
+        where database_name = 'warehouse'
+        """
+    ).fetchall()
+    found: dict[tuple[str, str], list[tuple[str | None, str]]] = {}
+    for schema, name, column, comment in rows:
+        if comment:
+            found.setdefault((schema, name), []).append((column, comment))
+    return found
+
+
+def copy_comments(
+    connection: duckdb.DuckDBPyConnection,
+    schema: str,
+    name: str,
+    comments: list[tuple[str | None, str]],
+) -> None:
+    """Describe a published relation and its columns."""
+    target = f"{quoted(schema)}.{quoted(name)}"
     for column, comment in comments:
-        if not comment:
-            continue
         of = f"table {target}" if column is None else f"column {target}.{quoted(column)}"
         connection.execute(f"comment on {of} is {literal(comment)}")
 
