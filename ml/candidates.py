@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ml import boosting, evaluation, table_model
 from ml.boosting import Settings
-from ml.table_model import Columns, Feature, Floats, Ints, TableModel
+from ml.table_model import Columns, Feature, Floats, Ints
 
 
 class Lines(Protocol):
@@ -130,20 +130,3 @@ def champion(areas: Mapping[str, float], *, ships: str, min_gain: float) -> str:
     """The model that ships, unless another is better by more than min_gain; then the best one."""
     best = max(areas, key=lambda kind: (areas[kind], kind == ships, kind))
     return best if areas[best] - areas[ships] > min_gain else ships
-
-
-def permutation_importance(
-    model: TableModel, bins: Ints, label: Ints, *, repeats: int, random_state: int
-) -> dict[str, Floats]:
-    """Loss of AUC per feature when its values are shuffled, once per repeat."""
-    rng = np.random.default_rng(random_state)
-    area = evaluation.roc_auc(label, table_model.margin(model, bins))[0]
-    found = {}
-    for position, feature in enumerate(model.features):
-        shuffled = bins.copy()
-        losses = []
-        for _ in range(repeats):
-            shuffled[:, position] = rng.permutation(bins[:, position])
-            losses.append(area - evaluation.roc_auc(label, table_model.margin(model, shuffled))[0])
-        found[feature.name] = np.array(losses)
-    return found

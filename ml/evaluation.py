@@ -44,15 +44,16 @@ def wilson(successes: float, n: float, z: float, design: float = 1.0) -> tuple[f
 def roc_auc(label: Ints, score: Floats) -> tuple[float, float]:
     """Area under the ROC curve and its variance (DeLong 1988); ties count half."""
     positive, negative = np.sort(score[label == 1]), np.sort(score[label == 0])
-    below = _share_below(negative, positive)  # of negatives below each positive
-    above = 1 - _share_below(positive, negative)  # of positives above each negative
+    below = share_below(negative, positive)  # of negatives below each positive
+    above = 1 - share_below(positive, negative)  # of positives above each negative
     variance = sum(
         part.var(ddof=1) / len(part) if len(part) > 1 else 0.25 for part in (below, above)
     )
     return float(below.mean()), float(variance)
 
 
-def _share_below(values: Floats, points: Floats) -> Floats:
+def share_below(values: Floats, points: Floats) -> Floats:
+    """Of sorted values the share below each point; what is equal counts half."""
     return (np.searchsorted(values, points, "left") + np.searchsorted(values, points, "right")) / (
         2 * len(values)
     )

@@ -15,13 +15,12 @@ from importlib.metadata import version
 import numpy as np
 from numpy.typing import NDArray
 
-from ml import boosting, candidates, evaluation, table_model
+from ml import boosting, candidates, evaluation, return_evaluation, table_model
 from ml.boosting import NoModel, Settings
 from ml.evaluation import RECORD, Floats, Ints, Records
 from ml.table_model import Columns, Feature, TableModel
 
 TABLE = "table"  # the model that ships
-REPEATS = 3  # permutations per feature
 
 
 @dataclass(frozen=True)
@@ -253,10 +252,15 @@ def learn(
             tests.append(Test(day, rows, model, bins, {TABLE: said, **rivals}))
     if tests:
         _judge(records, lines, tests, policy, today)
-        _importance(records, lines, tests[-1], random_state)
+        _examine(records, lines, tests, features, policy, random_state)
     elif kind == TABLE:
         # nothing was tested: what ships is in use
-        records.add("run", kind, "is_champion", value=1.0, trained_on=date.fromordinal(today))
+        where = {"trained_on": date.fromordinal(today)}
+        records.add("run", kind, "is_champion", value=1.0, **where)
+        reason = "not tested: no line with a known outcome was ordered after a day of training"
+        records.add("run", kind, "reason", detail=reason, **where)
+    else:
+        records.add("run", kind, "has_signal", value=0.0, trained_on=date.fromordinal(today))
     return records, models
 
 
@@ -364,33 +368,21 @@ def _judge(
         probability = np.concatenate([test.said[kind] for test in tests])
         metrics = _metrics(lines, rows, probability, policy)
         records.add_metrics("metric", kind, metrics, slice_type="all", slice_id="all", **where)
-        area = next((metric for metric in metrics if metric.name == "roc_auc"), None)
-        areas[kind] = area.value if area else 0.5
+        named = {metric.name: metric for metric in metrics}
+        areas[kind] = named["roc_auc"].value if "roc_auc" in named else 0.5
         if kind == TABLE:
-            has_signal = float(area is not None and area.lo > policy.min_auc)
+            has_signal, reason = return_evaluation.signal(named, policy.min_auc)
             records.add("run", kind, "has_signal", value=has_signal, **where)
+            if reason:
+                records.add("run", kind, "reason", detail=reason, **where)
         else:
             records.add("run", kind, "status", detail="fitted", **where)
-        if kind == TABLE:
-            bins = evaluation.calibration(lines.label[rows], probability, z=policy.z)
-            for bin in bins:
-                place = {"trained_on": where["trained_on"], "slice_type": "bin"}
-                records.add(
-                    *("calibration", kind, "predicted"),
-                    value=bin.predicted,
-                    n=bin.n,
-                    slice_id=str(bin.number),
-                    **place,
-                )
-                records.add(
-                    *("calibration", kind, "observed"),
-                    value=bin.observed,
-                    lo=bin.lo,
-                    hi=bin.hi,
-                    n=bin.n,
-                    slice_id=str(bin.number),
-                    **place,
-                )
+        return_evaluation.describe_test(
+            *(records, kind, lines.label[rows], probability),
+            threshold=policy.threshold,
+            z=policy.z,
+            **where,
+        )
     champion = candidates.champion(areas, ships=TABLE, min_gain=policy.min_gain)
     for kind in areas:
         records.add("run", kind, "is_champion", value=float(kind == champion), **where)
@@ -404,22 +396,34 @@ def _metrics(
     )
 
 
-def _importance(records: Records, lines: Lines, test: Test, random_state: int) -> None:
-    """How much AUC is lost when a feature is shuffled among the lines of the last test."""
-    label = lines.label[test.rows]
-    if not 0 < label.sum() < len(label):
-        return
-    losses = candidates.permutation_importance(
-        test.model, test.bins, label, repeats=REPEATS, random_state=random_state
-    )
-    for name, lost in losses.items():
-        records.add(
-            *("importance", TABLE, name),
-            trained_on=date.fromordinal(test.day),
-            value=lost.mean(),
-            lo=lost.min(),
-            hi=lost.max(),
-            n=len(label),
+def _examine(
+    records: Records,
+    lines: Lines,
+    tests: Sequence[Test],
+    features: Sequence[Feature],
+    policy: Policy,
+    random_state: int,
+) -> None:
+    """What the last model leans on; leak checks on the largest test."""
+    last, largest = tests[-1], max(tests, key=lambda test: (len(test.rows), test.day))
+    label = lines.label[last.rows]
+    if 0 < label.sum() < len(label):
+        return_evaluation.importance(
+            *(records, last.model, last.bins, label),
+            z=policy.z,
+            random_state=random_state,
+            trained_on=date.fromordinal(last.day),
+        )
+    label = lines.label[largest.rows]
+    if 0 < label.sum() < len(label):
+        early, _ = slices(lines, largest.day, policy)
+        return_evaluation.leak_checks(
+            *(records, lines.take(early), lines.take(largest.rows), features),
+            settings=policy.settings,
+            z=policy.z,
+            random_state=random_state,
+            trained_on=date.fromordinal(largest.day),
+            tested_on=date.fromordinal(int(lines.ordered_on[largest.rows].max())),
         )
 
 

@@ -84,10 +84,11 @@ model_facts as (
 
     select
         source,
-        sum(case when task = 'churn' then 1 else 0 end) as models_of_churn,
-        sum(case when task = 'value' then 1 else 0 end) as models_of_value
+        sum(case when name = 'is_champion' and task = 'churn' then 1 else 0 end) as models_of_churn,
+        sum(case when name = 'is_champion' and task = 'value' then 1 else 0 end) as models_of_value,
+        sum(case when name = 'has_signal' then 1 else 0 end) as return_models_with_signal
     from {{ ref('int_model_records') }}
-    where record = 'run' and name = 'is_champion' and value = 1
+    where record = 'run' and name in ('is_champion', 'has_signal') and value = 1
     group by source
 
 ),
@@ -232,6 +233,7 @@ joined as (
         coalesce(cut_off_facts.tested_cut_offs, 0) as tested_cut_offs,
         coalesce(model_facts.models_of_churn, 0) as models_of_churn,
         coalesce(model_facts.models_of_value, 0) as models_of_value,
+        coalesce(model_facts.return_models_with_signal, 0) as return_models_with_signal,
         coalesce(seller_facts.sellers, 0) as sellers,
         coalesce(seller_facts.judged_sellers, 0) as judged_sellers,
         coalesce(segment_fits.days_with_segments, 0) as days_with_segments,
@@ -273,7 +275,7 @@ final as (
         'lines_of_unambiguous_orders', 'returns', 'matched_returns', 'dated_returns',
         'returns_with_curve', 'lines_with_unit_cost', 'lines_with_cost_rates',
         'lines_with_recorded_returns', 'days_of_history', 'month_ends_with_curve',
-        'tested_cut_offs', 'models_of_churn', 'models_of_value',
+        'tested_cut_offs', 'models_of_churn', 'models_of_value', 'return_models_with_signal',
         'judged_sellers', 'scored_lines', 'days_with_segments',
     ] %}
     {%- if fact == 'days_of_history' %}
@@ -284,7 +286,7 @@ final as (
     {%- set total = '(' ~ policy_value('replay_months') ~ ' + 1)' %}
     {%- elif fact == 'tested_cut_offs' %}
     {%- set total = policy_value('churn_test_cut_offs') %}
-    {%- elif fact in ['models_of_churn', 'models_of_value'] %}
+    {%- elif fact in ['models_of_churn', 'models_of_value', 'return_models_with_signal'] %}
     {%- set total = '1' %}
     {%- elif fact in ['matched_returns', 'dated_returns', 'returns_with_curve'] %}
     {%- set total = 'returns' %}

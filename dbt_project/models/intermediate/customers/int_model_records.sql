@@ -68,6 +68,49 @@ returns as (
 
 ),
 
+-- the same model by part of what it scored
+slices as (
+
+    select
+        source,
+        'return' as task,
+        record,
+        'table' as model,
+        cast(null as date) as trained_on,
+        cast(null as date) as tested_on,
+        slice_type,
+        slice_id,
+        name,
+        value,
+        lo,
+        hi,
+        n,
+        cast(null as string) as detail
+    from {{ ref('int_return_slices') }}
+
+),
+
+sellers as (
+
+    select
+        source,
+        'return' as task,
+        record,
+        model,
+        trained_on,
+        tested_on,
+        slice_type,
+        slice_id,
+        name,
+        value,
+        lo,
+        hi,
+        n,
+        detail
+    from {{ ref('int_return_seller_models') }}
+
+),
+
 final as (
 
     select * from churn
@@ -79,6 +122,14 @@ final as (
     union all
 
     select * from returns
+
+    union all
+
+    select * from slices
+
+    union all
+
+    select * from sellers
 
 )
 
