@@ -1,5 +1,5 @@
--- Histories counted again, another way, for the lines of one day: from lines and returns before that
--- day, nothing else. And events that are known too early.
+-- Histories counted again, another way, for the lines of one day: from lines and returns before
+-- that day, nothing else. And events that are known too early.
 
 {% set window_days = var('return_window_days') | int -%}
 {% set entities = {
@@ -124,6 +124,19 @@ looked_at as (
 ),
 
 {% for entity_type, column in entities.items() %}
+{%- if column %}
+{{ entity_type }}_members as (
+
+    select
+        source,
+        {{ column }}
+    from looked_at
+    where {{ column }} is not null
+    group by source, {{ column }}
+
+),
+{%- endif %}
+
 {{ entity_type }}_counts as (
 
     select
@@ -135,10 +148,10 @@ looked_at as (
         sum(before.returned_count) as returned_count
     from before
     {%- if column %}
-    inner join (select distinct source, {{ column }} from looked_at) as members
+    inner join {{ entity_type }}_members
         on
-            before.source = members.source
-            and before.{{ column }} = members.{{ column }}
+            before.source = {{ entity_type }}_members.source
+            and before.{{ column }} = {{ entity_type }}_members.{{ column }}
     {%- endif %}
     group by before.source{% if column %}, before.{{ column }}{% endif %}
 
@@ -159,12 +172,12 @@ counted as (
         end as usual_rate
     from looked_at
     {%- for entity_type, column in entities.items() %}
-    left join {{ entity_type }}_counts
-        on
-            looked_at.source = {{ entity_type }}_counts.source
-            {%- if column %}
-            and looked_at.{{ column }} = {{ entity_type }}_counts.{{ column }}
-            {%- endif %}
+left join {{ entity_type }}_counts
+    on
+        looked_at.source = {{ entity_type }}_counts.source
+        {%- if column %}
+        and looked_at.{{ column }} = {{ entity_type }}_counts.{{ column }}
+        {%- endif %}
     {%- endfor %}
 
 ),
@@ -222,19 +235,21 @@ recounted as (
             when
                 features.product_lines_before <> expected.product_lines
                 or coalesce(features.customer_lines_before, 0)
-                <> case when expected.customer_id is not null then expected.customer_lines else 0 end
+                <> case
+                    when expected.customer_id is not null then expected.customer_lines else 0
+                end
                 or coalesce(features.customer_returned_lines_before, 0)
                 <> case
                     when expected.customer_id is not null then expected.customer_returned else 0
                 end
                 or coalesce(features.seller_lines_before, 0)
                 <> case when expected.seller_id is not null then expected.seller_lines else 0 end
-                {%- for entity_type in ['customer', 'product', 'seller', 'category'] %}
-                or abs(
-                    coalesce(features.{{ entity_type }}_return_rate, -1)
-                    - coalesce(expected.{{ entity_type }}_rate, -1)
-                ) > 0.000000001
-                {%- endfor %}
+            {%- for entity_type in ['customer', 'product', 'seller', 'category'] %}
+            or abs(
+                coalesce(features.{{ entity_type }}_return_rate, -1)
+                - coalesce(expected.{{ entity_type }}_rate, -1)
+            ) > 0.000000001
+            {%- endfor %}
                 then 1
             else 0
         end as differs
@@ -306,8 +321,8 @@ final as (
         'event_times' as check_name,
         cast(too_early.differing + coalesce(learnt_too_early.differing, 0) as double) as value,
         too_early.n,
-        'lines that know of an event of their own day or later; models that learnt from a line whose'
-        || ' return window was open' as detail
+        'lines that know of an event of their own day or later; models that learnt from a line'
+        || ' whose return window was open' as detail
     from too_early
     left join learnt_too_early
         on too_early.source = learnt_too_early.source

@@ -1,6 +1,6 @@
--- Would a model per seller help? Each seller's log-odds are shifted by what its earlier lines brought
--- back beyond what the model had said of them, shrunk towards no shift by how much sellers differ at
--- all (empirical Bayes), and tested on the lines that the next model scored.
+-- Would a model per seller help? Each seller's log-odds are shifted by what its earlier lines
+-- brought back beyond what the model had said of them, shrunk towards no shift by how much sellers
+-- differ at all (empirical Bayes), and tested on the lines that the next model scored.
 
 with tests as (
 
@@ -47,7 +47,9 @@ shifted as (
     select
         *,
         (came_back - said) / variance
-        - cast(sum({{ exact('came_back - said') }}) over (partition by source, trained_on) as double)
+        - cast(
+            sum({{ exact('came_back - said') }}) over (partition by source, trained_on) as double
+        )
         / cast(sum({{ exact('variance') }}) over (partition by source, trained_on) as double)
             as shift
     from known

@@ -122,13 +122,25 @@ measured as (
         (all_positives - positives_below - positives / 2)
         / nullif(all_positives, 0) as positives_above_share,
         (all_positives - positives_below) / (all_n - n_below) as precision_from_here,
-        {%- for budget in budgets %}
-        positives * greatest(
-            0, least(1, (greatest(1, {{ budget }} * all_n / 100) - (all_n - n_below - n)) / n)
-        ) as hits_{{ budget }}
-        {%- if not loop.last %},{% endif %}
-        {%- endfor %}
+    {%- for budget in budgets %}
+    positives * greatest(
+        0, least(1, (greatest(1, {{ budget }} * all_n / 100) - (all_n - n_below - n)) / n)
+    ) as hits_{{ budget }}
+    {%- if not loop.last %},{% endif %}
+    {%- endfor %}
     from ranked
+
+),
+
+decile_gaps as (
+
+    select
+        source,
+        slice_type,
+        slice_id,
+        abs(sum(predicted) - sum(positives)) as gap
+    from measured
+    group by source, slice_type, slice_id, decile
 
 ),
 
@@ -139,15 +151,7 @@ deciles as (
         slice_type,
         slice_id,
         sum(gap) as gap
-    from (
-        select
-            source,
-            slice_type,
-            slice_id,
-            abs(sum(predicted) - sum(positives)) as gap
-        from measured
-        group by source, slice_type, slice_id, decile
-    ) as gaps
+    from decile_gaps
     group by source, slice_type, slice_id
 
 ),
@@ -169,9 +173,9 @@ slices as (
         cast(sum({{ exact('positives * negatives_below_share') }}) as double)
         / nullif(max(all_positives), 0) as roc_auc,
         cast(sum({{ exact('positives * power(negatives_below_share, 2)') }}) as double)
-        as below_squares,
+            as below_squares,
         cast(sum({{ exact('(n - positives) * power(positives_above_share, 2)') }}) as double)
-        as above_squares,
+            as above_squares,
         {%- for budget in budgets %}
         cast(sum({{ exact('hits_' ~ budget) }}) as double) as hits_{{ budget }},
         {%- endfor %}
@@ -206,13 +210,13 @@ deviated as (
         case
             when slices.positives > 1 and slices.n - slices.positives > 1
                 then
-                    levels.z * sqrt(greatest(0, (
-                        slices.below_squares - slices.positives * slices.roc_auc * slices.roc_auc
-                    )) / (slices.positives - 1) / slices.positives
-                    + greatest(0, (
-                        slices.above_squares
-                        - (slices.n - slices.positives) * slices.roc_auc * slices.roc_auc
-                    )) / (slices.n - slices.positives - 1) / (slices.n - slices.positives))
+                levels.z * sqrt(greatest(0, (
+                    slices.below_squares - slices.positives * slices.roc_auc * slices.roc_auc
+                )) / (slices.positives - 1) / slices.positives
+                + greatest(0, (
+                    slices.above_squares
+                    - (slices.n - slices.positives) * slices.roc_auc * slices.roc_auc
+                )) / (slices.n - slices.positives - 1) / (slices.n - slices.positives))
         end as roc_auc_half,
         ln(
             greatest(slices.pr_auc, 0.000000001)
@@ -252,7 +256,7 @@ listed as (
         {{ parts[0] }} / {{ parts[1] }} as value,
         {{ wilson(parts[0], parts[1], '(-z)') }} as lo,
         {{ wilson(parts[0], parts[1], 'z') }} as hi,
-        {{ 'n' if name == 'recall' else parts[1] }} as n
+        {{ 'n' if name == 'recall' else parts[1] }}
     from deviated
     where {{ parts[2] }}
 

@@ -1,5 +1,5 @@
--- Lines that a model scored which had not seen them, and what became of them: what scores are judged
--- by.
+-- Lines that were scored by a model which had not seen them, and what became of them: what scores
+-- are judged by.
 
 {% set window_days = var('return_window_days') | int -%}
 

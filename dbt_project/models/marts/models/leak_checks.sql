@@ -1,6 +1,6 @@
 -- Permuted outcomes, features alone and planted leaks come from the fits. known_then counts again,
--- another way, what was known of each customer at the last tested cut-off: from lines and returns up
--- to that day, nothing else; int_return_leaks does the same for lines.
+-- another way, what was known of each customer at the last tested cut-off: from lines and returns
+-- up to that day, nothing else; int_return_leaks does the same for lines.
 
 with records as (
 
@@ -134,12 +134,12 @@ checks as (
         case name
             when 'permuted_labels'
                 then
-                    'ROC-AUC on shuffled outcomes, tested on ' || cast(tested_on as string) || ', '
-                    || detail
+                'ROC-AUC on shuffled outcomes, tested on ' || cast(tested_on as string) || ', '
+                || detail
             when 'single_feature'
                 then
-                    'ROC-AUC of the feature that says most by itself, on lines up to '
-                    || cast(tested_on as string)
+                'ROC-AUC of the feature that says most by itself, on lines up to '
+                || cast(tested_on as string)
             when 'planted_leak'
                 then 'ROC-AUC of a feature that was made of the outcome: it has to be noticed'
             when 'random_minus_time'
@@ -202,11 +202,11 @@ limited as (
             when checks.check_name = 'random_minus_time' then thresholds.random_split
             when checks.check_name in ('roc_auc', 'single_feature')
                 then
-                    case
-                        when accepted.largest_permille > 1000 * thresholds.stop
-                            then accepted.largest_permille / 1000
-                        else thresholds.stop
-                    end
+                case
+                    when accepted.largest_permille > 1000 * thresholds.stop
+                        then accepted.largest_permille / 1000
+                    else thresholds.stop
+                end
             else 0
         end as hi,
         case when checks.check_name in ('roc_auc', 'single_feature') then thresholds.warn end
@@ -244,10 +244,10 @@ final as (
             when limited.value not between limited.lo and limited.hi then 'failed'
             when limited.value > limited.warn_above
                 then
-                    case
-                        when limited.value <= limited.accepted_up_to then 'accepted'
-                        else 'suspicious'
-                    end
+                case
+                    when limited.value <= limited.accepted_up_to then 'accepted'
+                    else 'suspicious'
+                end
             else 'passed'
         end as outcome,
         cast(limited.n as bigint) as n,

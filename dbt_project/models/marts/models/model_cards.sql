@@ -3,13 +3,13 @@
 {% set texts = {
     'return': {
         'purpose': 'How likely something of an order line comes back within the return window',
-        'intended_use': 'To choose which lines to look at before shipping, and to add up to expected'
-        ~ ' returns and costs; by people or rules that weigh what an action costs',
+        'intended_use': 'To choose which lines to look at before shipping, and to add up to'
+        ~ ' expected returns and costs; by people or rules that weigh what an action costs',
         'not_intended_use': 'To refuse a customer, set a price for a person or judge a seller;'
         ~ ' as a cause of returns',
-        'limits': 'Knows what was known when the line was ordered, nothing of its delivery or of the'
-        ~ ' product itself; new customers, products and sellers are taken to be usual ones; takes the'
-        ~ ' level of the last days it was calibrated on for that of the days to come',
+        'limits': 'Knows what was known when the line was ordered, nothing of its delivery or of'
+        ~ ' the product itself; new customers, products and sellers are taken to be usual ones; takes'
+        ~ ' the level of the last days it was calibrated on for that of the days to come',
     },
     'churn': {
         'purpose': 'How likely a customer buys nothing for as long as horizon_days',
@@ -191,8 +191,8 @@ final as (
                     when roc_auc is null then '; no ranking was tested'
                     else
                         '. Of ' || {{ whole_number_text('tested_rows') }} || ' later rows it ranks'
-                        || ' one that came above one that did not in ' || {{ percent_text('roc_auc') }}
-                        || ' % of pairs'
+                        || ' one that came above one that did not in '
+                        || {{ percent_text('roc_auc') }} || ' % of pairs'
                         || coalesce(
                             ' (' || {{ percent_text('roc_auc_lo') }} || ' to '
                             || {{ percent_text('roc_auc_hi') }} || ')',
