@@ -244,12 +244,21 @@ recounted as (
                 end
                 or coalesce(features.seller_lines_before, 0)
                 <> case when expected.seller_id is not null then expected.seller_lines else 0 end
-            {%- for entity_type in ['customer', 'product', 'seller', 'category'] %}
-            or abs(
-                coalesce(features.{{ entity_type }}_return_rate, -1)
-                - coalesce(expected.{{ entity_type }}_rate, -1)
-            ) > 0.000000001
-            {%- endfor %}
+                or abs(
+                    coalesce(features.customer_return_rate, -1)
+                    - coalesce(expected.customer_rate, -1)
+                )
+                + abs(
+                    coalesce(features.product_return_rate, -1)
+                    - coalesce(expected.product_rate, -1)
+                )
+                + abs(
+                    coalesce(features.seller_return_rate, -1) - coalesce(expected.seller_rate, -1)
+                )
+                + abs(
+                    coalesce(features.category_return_rate, -1)
+                    - coalesce(expected.category_rate, -1)
+                ) > 0.000000001
                 then 1
             else 0
         end as differs
