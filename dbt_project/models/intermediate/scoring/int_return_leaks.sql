@@ -3,7 +3,7 @@
 
 {% set window_days = var('return_window_days') | int -%}
 {% set entities = {
-    'source': none, 'customer': 'customer_id', 'product': 'product_id', 'seller': 'seller_id',
+    'customer': 'customer_id', 'product': 'product_id', 'seller': 'seller_id',
     'category': 'category',
 } -%}
 
@@ -123,8 +123,18 @@ looked_at as (
 
 ),
 
+source_counts as (
+
+    select
+        source,
+        sum(line_count) as line_count,
+        sum(returned_count) as returned_count
+    from before
+    group by source
+
+),
+
 {% for entity_type, column in entities.items() %}
-{%- if column %}
 {{ entity_type }}_members as (
 
     select
@@ -135,25 +145,20 @@ looked_at as (
     group by source, {{ column }}
 
 ),
-{%- endif %}
 
 {{ entity_type }}_counts as (
 
     select
         before.source,
-        {%- if column %}
         before.{{ column }},
-        {%- endif %}
         sum(before.line_count) as line_count,
         sum(before.returned_count) as returned_count
     from before
-    {%- if column %}
     inner join {{ entity_type }}_members
         on
             before.source = {{ entity_type }}_members.source
             and before.{{ column }} = {{ entity_type }}_members.{{ column }}
-    {%- endif %}
-    group by before.source{% if column %}, before.{{ column }}{% endif %}
+    group by before.source, before.{{ column }}
 
 ),
 {% endfor %}
@@ -171,13 +176,13 @@ counted as (
                 then cast(source_counts.returned_count as double) / source_counts.line_count
         end as usual_rate
     from looked_at
+    left join source_counts
+        on looked_at.source = source_counts.source
     {%- for entity_type, column in entities.items() %}
-left join {{ entity_type }}_counts
-    on
-        looked_at.source = {{ entity_type }}_counts.source
-        {%- if column %}
-        and looked_at.{{ column }} = {{ entity_type }}_counts.{{ column }}
-        {%- endif %}
+    left join {{ entity_type }}_counts
+        on
+            looked_at.source = {{ entity_type }}_counts.source
+            and looked_at.{{ column }} = {{ entity_type }}_counts.{{ column }}
     {%- endfor %}
 
 ),
