@@ -36,7 +36,7 @@ def online_retail(tmp_path_factory: pytest.TempPathFactory) -> support.Build:
     folder = build.raw / "online_retail"
     folder.mkdir(parents=True)
     shutil.copy(support.ONLINE_RETAIL_FILE, folder)
-    support.build(build)
+    support.build(build, *support.WITHOUT_UNIT_TESTS)
     return build
 
 
