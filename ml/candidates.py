@@ -100,7 +100,7 @@ def _estimators(features: Sequence[Feature], settings: Settings, random_state: i
         sparse_threshold=0.0,
     )
     return {
-        "logistic": make_pipeline(prepared, LogisticRegression(C=0.1, max_iter=200)),
+        "logistic": make_pipeline(prepared, LogisticRegression(C=0.1, solver="newton-cholesky")),
         "forest": RandomForestClassifier(
             n_estimators=20,  # more of them, or of all rows each, cost seconds and ranked alike
             max_samples=0.5,
