@@ -166,3 +166,30 @@
         )
     )
 {%- endmacro %}
+
+{#- Weeks since 1900, Monday to Sunday: alerts count in weeks, so that a day of knowledge is a Sunday
+    and the same in every build. -#}
+{% macro week_number(date_column) -%}
+    cast(floor({{ days_between("cast('1900-01-01' as date)", date_column) }} / 7) as int)
+{%- endmacro %}
+
+{#- The Sunday that ends a week of week_number. -#}
+{% macro week_end(week_number) -%}
+    cast({{ dbt.dateadd('day', '7 * ' ~ week_number ~ ' + 6', "cast('1900-01-01' as date)") }} as date)
+{%- endmacro %}
+
+{#- So many weeks after its week a sale is complete: the return window. -#}
+{% macro alert_lags() -%}
+    {{ return((((var('return_window_days') | int) + 6) // 7)) }}
+{%- endmacro %}
+
+{#- Probability that so many or more come back by chance: the upper tail of the binomial of
+    int_risk_tests, of a row with observed, expected, chance, dispersion and spread_variance. -#}
+{% macro excess_z() -%}
+    -(
+        {{ beta_deviate(
+            'chance', 'observed', 'greatest(expected / chance - observed + 1, 1)'
+        ) }}
+    )
+    / sqrt(dispersion + spread_variance * expected / (1 - chance))
+{%- endmacro %}

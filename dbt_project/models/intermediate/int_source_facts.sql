@@ -106,6 +106,16 @@ seller_facts as (
 
 ),
 
+alert_facts as (
+
+    select
+        source,
+        count(distinct week_no) as weeks_with_candidates
+    from {{ ref('int_alert_tests') }}
+    group by source
+
+),
+
 score_facts as (
 
     select
@@ -237,7 +247,8 @@ joined as (
         coalesce(seller_facts.sellers, 0) as sellers,
         coalesce(seller_facts.judged_sellers, 0) as judged_sellers,
         coalesce(segment_fits.days_with_segments, 0) as days_with_segments,
-        coalesce(score_facts.scored_lines, 0) as scored_lines
+        coalesce(score_facts.scored_lines, 0) as scored_lines,
+        coalesce(alert_facts.weeks_with_candidates, 0) as weeks_with_candidates
     from sources
     left join line_facts
         on sources.source = line_facts.source
@@ -263,6 +274,8 @@ joined as (
         on sources.source = segment_fits.source
     left join score_facts
         on sources.source = score_facts.source
+    left join alert_facts
+        on sources.source = alert_facts.source
 
 ),
 
@@ -277,11 +290,14 @@ final as (
         'lines_with_recorded_returns', 'days_of_history', 'month_ends_with_curve',
         'tested_cut_offs', 'models_of_churn', 'models_of_value', 'return_models_with_signal',
         'judged_sellers', 'scored_lines', 'days_with_segments',
+        'weeks_with_candidates',
     ] %}
     {%- if fact == 'days_of_history' %}
     {%- set total = policy_value('completion_max_age_days') %}
     {%- elif fact == 'month_ends_with_curve' %}
     {%- set total = policy_value('replay_months') %}
+    {%- elif fact == 'weeks_with_candidates' %}
+    {%- set total = '(' ~ policy_value('alert_replay_weeks') ~ ')' %}
     {%- elif fact == 'days_with_segments' %}
     {%- set total = '(' ~ policy_value('replay_months') ~ ' + 1)' %}
     {%- elif fact == 'tested_cut_offs' %}

@@ -1,0 +1,347 @@
+with tests as (
+
+    select * from {{ ref('int_alert_tests') }} where is_open
+
+),
+
+sales as (
+
+    select * from {{ ref('int_alert_sales') }} where entity_type in ('seller', 'product')
+
+),
+
+severities as (
+
+    select * from {{ ref('policy_alert_severities') }}
+
+),
+
+sources as (
+
+    select * from {{ ref('int_sources') }}
+
+),
+
+sellers as (
+
+    select * from {{ ref('sellers') }}
+
+),
+
+products as (
+
+    select * from {{ ref('products') }}
+
+),
+
+-- the last open week describes an alert
+ranked as (
+
+    select
+        *,
+        max(week_no) over (
+            partition by source, entity_type, entity_id, metric, first_week
+        ) as last_open_week
+    from tests
+
+),
+
+spells as (
+
+    select
+        ranked.*,
+        substr(
+            md5(
+                concat(
+                    ranked.source,
+                    '|',
+                    ranked.entity_type,
+                    '|',
+                    ranked.entity_id,
+                    '|',
+                    ranked.metric,
+                    '|',
+                    cast(ranked.first_week as string)
+                )
+            ),
+            1,
+            16
+        ) as alert_id,
+        ranked.last_open_week = ranked.last_week as is_open_now
+    from ranked
+    where ranked.week_no = ranked.last_open_week
+
+),
+
+-- where most of an entity's lines were sold
+placed as (
+
+    select
+        sales.source,
+        sales.entity_type,
+        sales.entity_id,
+        sales.marketplace,
+        sales.category,
+        max(sales.seller_id) as seller_id,
+        row_number() over (
+            partition by sales.source, sales.entity_type, sales.entity_id
+            order by sum(sales.lines) desc, sales.marketplace, sales.category
+        ) as place_rank
+    from sales
+    inner join spells
+        on
+            sales.source = spells.source
+            and sales.entity_type = spells.entity_type
+            and sales.entity_id = spells.entity_id
+    group by sales.source, sales.entity_type, sales.entity_id, sales.marketplace, sales.category
+
+),
+
+scoped as (
+
+    select
+        spells.*,
+        coalesce(
+            placed.marketplace,
+            case when spells.entity_type = 'marketplace' then spells.entity_id end
+        ) as marketplace,
+        coalesce(
+            placed.category, case when spells.entity_type = 'category' then spells.entity_id end
+        ) as category,
+        case
+            when spells.entity_type = 'category of a marketplace' then spells.entity_id
+            else concat(placed.marketplace, ' / ', placed.category)
+        end as cell,
+        placed.seller_id
+    from spells
+    left join placed
+        on
+            spells.source = placed.source
+            and spells.entity_type = placed.entity_type
+            and spells.entity_id = placed.entity_id
+            and placed.place_rank = 1
+
+),
+
+-- an alert belongs to the nearest larger one that was open with it and is worth more: a product to
+-- its seller, both to their category, the last weeks to the whole year
+pairs as (
+
+    select
+        scoped.source,
+        scoped.alert_id,
+        parents.alert_id as parent_alert_id,
+        row_number() over (
+            partition by scoped.source, scoped.alert_id
+            order by
+                case
+                    when parents.entity_type = scoped.entity_type then 1
+                    when parents.entity_type = 'seller' then 2
+                    when parents.entity_type = 'category of a marketplace' then 3
+                    when parents.entity_type = 'category' then 4
+                    else 5
+                end,
+                parents.first_week,
+                parents.alert_id
+        ) as parent_rank
+    from scoped
+    inner join scoped as parents
+        on
+            scoped.source = parents.source
+            and scoped.first_week <= parents.last_open_week
+            and scoped.last_open_week >= parents.first_week
+    where
+        (
+            parents.entity_type = scoped.entity_type
+            and parents.entity_id = scoped.entity_id
+            and parents.monitor = 'risk'
+            and scoped.monitor <> 'risk'
+        )
+        or (
+            coalesce(scoped.money_at_risk, 0) <= coalesce(parents.money_at_risk, 0)
+            and (
+                (
+                    parents.entity_type = 'seller'
+                    and scoped.entity_type = 'product'
+                    and parents.entity_id = scoped.seller_id
+                )
+                or (
+                    parents.entity_type = 'category of a marketplace'
+                    and scoped.entity_type in ('product', 'seller')
+                    and parents.entity_id = scoped.cell
+                )
+                or (
+                    parents.entity_type = 'category'
+                    and scoped.entity_type = 'category of a marketplace'
+                    and scoped.entity_id like concat('% / ', parents.entity_id)
+                )
+                or (
+                    parents.entity_type = 'marketplace'
+                    and scoped.entity_type = 'category of a marketplace'
+                    and scoped.entity_id like concat(parents.entity_id, ' / %')
+                )
+            )
+        )
+
+),
+
+grouped as (
+
+    select
+        scoped.*,
+        pairs.parent_alert_id
+    from scoped
+    left join pairs
+        on
+            scoped.source = pairs.source
+            and scoped.alert_id = pairs.alert_id
+            and pairs.parent_rank = 1
+
+),
+
+-- the first severity whose conditions hold
+graded as (
+
+    select
+        grouped.source,
+        grouped.alert_id,
+        min(severities.severity_rank) as severity_rank
+    from grouped
+    inner join severities
+        on
+            grouped.effect >= severities.effect_min
+            and grouped.effect_lo >= severities.effect_lo_min
+    group by grouped.source, grouped.alert_id
+
+),
+
+placed_in_list as (
+
+    select
+        grouped.*,
+        graded.severity_rank,
+        row_number() over (
+            partition by grouped.source
+            order by
+                case when grouped.is_open_now then 1 else 2 end,
+                case when grouped.parent_alert_id is null then 1 else 2 end,
+                coalesce(grouped.money_at_risk, 0) desc,
+                grouped.effect desc,
+                grouped.alert_id
+        ) as list_rank
+    from grouped
+    inner join graded
+        on
+            grouped.source = graded.source
+            and grouped.alert_id = graded.alert_id
+
+),
+
+named as (
+
+    select
+        placed_in_list.*,
+        severities.severity,
+        case
+            when placed_in_list.entity_type = 'seller'
+                then
+                concat(
+                    'Seller ', placed_in_list.entity_id,
+                    coalesce(concat(' (', sellers.seller_name, ')'), '')
+                )
+            when placed_in_list.entity_type = 'product'
+                then
+                concat(
+                    'Product ', placed_in_list.entity_id,
+                    coalesce(concat(' (', products.product_name, ')'), ''),
+                    coalesce(concat(' of seller ', placed_in_list.seller_id), '')
+                )
+            when placed_in_list.entity_type = 'marketplace'
+                then concat('Marketplace ', placed_in_list.entity_id)
+            else concat('Category ', placed_in_list.entity_id)
+        end as entity_name
+    from placed_in_list
+    inner join severities
+        on placed_in_list.severity_rank = severities.severity_rank
+    left join sellers
+        on
+            placed_in_list.source = sellers.source
+            and placed_in_list.entity_type = 'seller'
+            and placed_in_list.entity_id = sellers.seller_id
+    left join products
+        on
+            placed_in_list.source = products.source
+            and placed_in_list.entity_type = 'product'
+            and placed_in_list.entity_id = products.product_id
+
+),
+
+final as (
+
+    select
+        named.source,
+        named.alert_id,
+        named.entity_type,
+        named.entity_id,
+        named.metric,
+        named.window_days,
+        named.lines,
+        cast(named.observed as bigint) as observed,
+        round(named.expected, 6) as expected,
+        round(named.effect, 9) as effect,
+        round(named.effect_lo, 9) as effect_lo,
+        named.p_value,
+        named.q_value,
+        round(named.excess_returns, 6) as excess_returns,
+        named.money_at_risk,
+        sources.reporting_currency as currency,
+        concat(
+            named.entity_name, ': ', {{ whole_number_text('named.observed') }}, ' of ',
+            {{ whole_number_text('named.lines') }}, ' lines sold in the ',
+            cast(named.window_days as string), ' days up to ',
+            {{ period_text(week_end('named.week_no'), week_end('named.week_no')) }},
+            ' have come back; ', {{ whole_number_text('named.expected') }},
+            ' were to be expected by then, ', named.compared_with, '. Chance allowed for that is ',
+            cast(cast(named.effect as decimal(9, 2)) as string), ' times as many',
+            coalesce(
+                concat(
+                    ', worth ', {{ whole_number_text('named.money_at_risk') }}, ' ',
+                    sources.reporting_currency
+                ),
+                ''
+            ),
+            '. ',
+            case named.entity_type
+                when 'seller' then 'Ask for the reasons in its returns; see seller_risk_factors.'
+                when 'product' then 'Check description, size guide and quality before it sells on.'
+                when 'marketplace' then 'Look at deliveries and at what was changed for everybody.'
+                else 'Look which sellers and products of it have an alert, and at what was changed.'
+            end
+        ) as sentence,
+        {{ week_end('named.first_week') }} as first_seen_at,
+        {{ week_end('named.last_open_week') }} as last_seen_at,
+        case
+            when not named.is_open_now then 'closed'
+            when named.first_week = named.last_week then 'new'
+            else 'open'
+        end as status,
+        named.severity,
+        cast(named.severity_rank as bigint) as severity_rank,
+        named.parent_alert_id,
+        cast(case when named.is_open_now then named.list_rank end as bigint) as alert_rank,
+        named.is_open_now
+        and named.parent_alert_id is null
+        and named.list_rank <= {{ policy_value('alert_weekly_budget') }} as is_in_budget,
+        named.monitor,
+        concat(
+            '1: q <= ', cast({{ policy_value('alert_open_q_percent') }} as string), ' %, effect > ',
+            cast({{ policy_value('alert_min_effect_percent') }} as string), ' %'
+        ) as rule_version,
+        sources.as_of_date
+    from named
+    inner join sources
+        on named.source = sources.source
+
+)
+
+select * from final
