@@ -28,8 +28,8 @@ signals as (
     select
         source,
         max(value) = 1 as has_signal
-    from {{ ref('int_model_records') }}
-    where task = 'return' and record = 'run' and name = 'has_signal'
+    from {{ ref('ml_return_models') }}
+    where record = 'run' and name = 'has_signal'
     group by source
 
 ),
