@@ -105,13 +105,27 @@ def lines(columns: Columns, features: Sequence[Feature], *, window: int) -> Line
     ordered_on = np.ma.getdata(columns["ordered_date"]).astype("datetime64[D]").astype(np.int64)
     ordered_on += date(1970, 1, 1).toordinal()
     return Lines(
-        columns={feature.name: columns[feature.name] for feature in features},
+        columns={
+            feature.name: _text(columns[feature.name])
+            if feature.kind == "categorical"
+            else columns[feature.name]
+            for feature in features
+        },
         label=np.ma.getdata(columns["came_back"]).astype(np.int64),
         key=np.ma.getdata(columns["order_line_id"]).astype(str),
         draw=np.ma.getdata(columns["draw"]).astype(float),
         ordered_on=ordered_on,
         known_on=ordered_on + window,
     )
+
+
+def _text(values: NDArray) -> NDArray:
+    """Objects as masked text, once: they are encoded many times over."""
+    if np.ma.getdata(values).dtype.kind != "O":
+        return values
+    missing = table_model.is_missing(values)
+    text = np.where(missing, "", np.ma.getdata(values)).astype(str)
+    return np.ma.masked_array(text, mask=missing)
 
 
 def versions(rows: Sequence[Mapping]) -> list[tuple[str, Version]]:
