@@ -1,5 +1,5 @@
 {#- The last steps of every monitor that compares returns with an expectation: reads a CTE `compared`
-    with source, entity_type, entity_id, week_no, window_days, observed, expected, expected_final,
+    with source, entity_type, entity_id, week_no, end_week, window_days, observed, expected, expected_final,
     chance, dispersion, spread_variance and lines, and makes the CTE `final` of the common shape of
     candidates. `words` is what the expectation is. -#}
 {% macro alert_candidates(monitor, metric, words) -%}
@@ -72,6 +72,7 @@ final as (
         '{{ metric }}' as metric,
         cast(shrunk.window_days as bigint) as window_days,
         shrunk.week_no,
+        shrunk.end_week,
         cast(shrunk.lines as bigint) as lines,
         cast(shrunk.observed as double) as observed,
         shrunk.expected,

@@ -15,26 +15,28 @@ dispersions as (
 
 ),
 
+-- also the four weeks before the last four: short, but by now most of their returns have come
 windows as (
 
-    {%- for window in [4, 8] %}
+    {%- for window, less in [('4', none), ('8', none), ('8', '4')] %}
 
     select
         source,
         entity_type,
         entity_id,
         week_no,
-        {{ 7 * window }} as window_days,
-        lines_{{ window }} as lines,
-        observed_{{ window }} as observed,
-        expected_{{ window }} as expected,
-        final_expected_{{ window }} as expected_final,
-        squares_{{ window }} as squares,
-        variance_{{ window }} as variance,
+        week_no - {{ less or 0 }} as end_week,
+        {{ 28 if less else 7 * (window | int) }} as window_days,
+        {%- for column, name in {
+            'lines': 'lines', 'observed': 'observed', 'expected': 'expected',
+            'final_expected': 'expected_final', 'squares': 'squares', 'variance': 'variance',
+        }.items() %}
+        {{ column }}_{{ window }}{{ ' - ' ~ column ~ '_' ~ less if less }} as {{ name }},
+        {%- endfor %}
         past_observed,
         past_expected
     from weeks
-    where expected_{{ window }} > 0.001
+    where expected_{{ window }}{{ ' - expected_' ~ less if less }} > 0.001
     {%- if not loop.last %}
 
     union all
@@ -48,11 +50,11 @@ totals as (
 
     select
         *,
-        sum(observed) over (partition by source, entity_type, window_days, week_no)
+        sum(observed) over (partition by source, entity_type, window_days, end_week, week_no)
             as total_observed,
         cast(
             sum(cast(expected as decimal(18, 6))) over (
-                partition by source, entity_type, window_days, week_no
+                partition by source, entity_type, window_days, end_week, week_no
             ) as double
         ) as total_expected,
         1 / power(cast({{ policy_value('risk_default_spread_percent') }} as double) / 100, 2)
@@ -92,6 +94,7 @@ compared as (
         levelled.entity_type,
         levelled.entity_id,
         levelled.week_no,
+        levelled.end_week,
         levelled.window_days,
         levelled.lines,
         levelled.observed,
@@ -109,11 +112,15 @@ compared as (
     from levelled
     left join dispersions
         on levelled.source = dispersions.source
+    -- who has no past has not jumped
+    where
+        levelled.entity_type not in ('seller', 'product')
+        or levelled.past_expected >= {{ policy_value('risk_min_expected_returns') }}
 
 ),
 
 {{ alert_candidates(
-    'jumps', 'jump of the return rate', 'by the time before and by what all others do now'
+    'jumps', 'jump of the return rate', 'going by the time before and by all others now'
 ) }}
 
 select * from final

@@ -26,6 +26,7 @@ compared as (
         weeks.entity_type,
         weeks.entity_id,
         weeks.week_no,
+        weeks.week_no as end_week,
         364 as window_days,
         weeks.lines_52 as lines,
         weeks.observed_52 as observed,
@@ -56,7 +57,7 @@ compared as (
 
 {{ alert_candidates(
     'risk', 'return rate',
-    'by what others sold in the same weeks, marketplace and category'
+    'going by others of the same weeks, marketplace and category'
 ) }}
 
 select * from final

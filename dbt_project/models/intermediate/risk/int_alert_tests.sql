@@ -23,7 +23,7 @@ windows as (
         *,
         row_number() over (
             partition by source, entity_type, entity_id, metric, week_no
-            order by p_value, window_days
+            order by p_value, window_days, end_week
         ) as window_rank,
         count(*) over (
             partition by source, entity_type, entity_id, metric, week_no
@@ -141,6 +141,7 @@ final as (
         metric,
         window_days,
         week_no,
+        end_week,
         last_week,
         lines,
         observed,
