@@ -1,5 +1,5 @@
--- What acting would have been worth: a sample of the orders whose outcome is known, scored by models
--- that had not learnt from them.
+-- What acting would have been worth: a sample of the orders whose outcome is known, scored by
+-- models that had not learnt from them.
 
 {% set window_days = var('return_window_days') | int -%}
 

@@ -195,13 +195,12 @@ per_thousand as (
 ranked as (
 
     select
-        *,
         {%- for rival in ['never', 'always', 'half'] %}
         row_number() over (
             partition by source, rule, threshold_percent order by over_{{ rival }}, replicate
-        ) as {{ rival }}_rank
-        {{- '' if loop.last else ',' }}
+        ) as {{ rival }}_rank,
         {%- endfor %}
+        *
     from per_thousand
 
 ),
@@ -209,9 +208,6 @@ ranked as (
 intervals as (
 
     select
-        ranked.source,
-        ranked.rule,
-        ranked.threshold_percent,
         {%- for rival in ['never', 'always', 'half'] %}
         max(case when ranked.{{ rival }}_rank = levels.lowest then ranked.over_{{ rival }} end)
             as over_{{ rival }}_lo,
@@ -220,9 +216,11 @@ intervals as (
                 when ranked.{{ rival }}_rank = {{ replicates }} + 1 - levels.lowest
                     then ranked.over_{{ rival }}
             end
-        ) as over_{{ rival }}_hi
-        {{- '' if loop.last else ',' }}
+        ) as over_{{ rival }}_hi,
         {%- endfor %}
+        ranked.source,
+        ranked.rule,
+        ranked.threshold_percent
     from ranked
     cross join levels
     group by ranked.source, ranked.rule, ranked.threshold_percent
