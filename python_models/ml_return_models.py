@@ -64,8 +64,8 @@ def model(dbt, session):
         session.execute(
             "insert into return_records by name"
             " select source, 'run' as record, model, trained_on, slice_id,"
-            " unnest(['training_fingerprint', 'model_sha256']) as name, unnest(?) as detail"
-            " from return_records where source = ? and record = 'intercept'",
-            [[learnt_from, fitted.sha256], source],
+            " unnest(['training_fingerprint', 'model_sha256', 'return_window_days']) as name,"
+            " unnest(?) as detail from return_records where source = ? and record = 'intercept'",
+            [[learnt_from, fitted.sha256, str(window)], source],
         )
     return session.table("return_records")

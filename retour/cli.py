@@ -1,4 +1,4 @@
-"""The command line: `retour build`, `retour publish`, `retour demo`."""
+"""The command line: `retour build`, `publish`, `score`, `demo`."""
 
 import datetime
 import sys
@@ -11,7 +11,7 @@ import click
 from retour import answers
 from retour.build import Settings, build, project_root, shown
 from retour.errors import RetourError
-from retour.publish import publish
+from retour.publish import publish, published_path
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -81,6 +81,33 @@ def publish_command(warehouse: Path | None) -> None:
     path = Settings(warehouse=warehouse).warehouse_path(project_root())
     published = publish(path, say=click.echo)
     click.echo(f"{published.tables} marts, {published.rows:,} rows: {shown(published.path)}")
+
+
+@main.command("score")
+@click.argument("file", type=FILE)
+@click.option("--source", help="Whose lines they are; needed if several are published.")
+@click.option("--published", type=FILE, help="Published file (data/published/retour.duckdb).")
+@click.option("--output", type=FILE, help="CSV file to write (default: standard output).")
+def score_command(
+    file: Path, source: str | None, published: Path | None, output: Path | None
+) -> None:
+    """Score order lines to be: FILE is CSV or Parquet with the columns of order_lines."""
+    # here, not above: the maths takes a second, in which `retour --help` should have answered
+    from retour.scoring import Scorer
+
+    path = published or published_path(Settings().warehouse_path(project_root()))
+    scorer = Scorer(path, source)
+    if output is None:
+        scorer.score_file(file, sys.stdout)
+        return
+    temporary = output.with_name(f"{output.name}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as out:
+            count = scorer.score_file(file, out)
+        temporary.replace(output)
+    finally:
+        temporary.unlink(missing_ok=True)
+    click.echo(f"{count:,} lines scored: {shown(output)}")
 
 
 @main.command("demo")

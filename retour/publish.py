@@ -20,6 +20,15 @@ from retour.model_files import publish_models, remove_others
 PUBLIC_SCHEMAS = ("marts", "reports")
 # BI drivers carry older engines: this format opens in DuckDB 1.2 and everything later
 STORAGE_VERSION = "v1.2.0"
+# what `retour score` and `retour serve` apply to lines to be: schema scoring of the published file
+RULES = (
+    ("policy", "policy_parameters"),
+    ("policy", "policy_guest_ids"),
+    ("policy", "policy_fx_rates"),
+    ("intermediate", "int_source_currencies"),
+    ("intermediate", "int_ids_excluded"),
+    ("intermediate", "int_products_deduplicated"),
+)
 # dbt's names for tables that an interrupted run left behind
 UNFINISHED = r"__dbt_(tmp|backup)$"
 
@@ -147,6 +156,7 @@ def copy_marts(warehouse: Path, copy: Path, say: Callable[[str], None]) -> tuple
             copy_comments(connection, schema, name, comments.get((schema, name), []))
             total += rows
             say(f"{schema}.{name}: {rows:,} rows")
+        copy_rules(connection)
         write_publication(connection)
         connection.execute("commit; use memory; checkpoint published; detach published")
         return len(relations), total
@@ -197,6 +207,21 @@ def copy_relation(
     if rows != expected:
         raise RetourError(f"{schema}.{name}: {expected:,} rows in the warehouse, {rows:,} copied.")
     return rows
+
+
+def copy_rules(connection: duckdb.DuckDBPyConnection) -> None:
+    """Copy what new lines are read and judged by, as far as the warehouse has it."""
+    there = connection.execute(
+        "select schema_name, table_name from duckdb_tables() where database_name = 'warehouse'"
+        " union all"
+        " select schema_name, view_name from duckdb_views() where database_name = 'warehouse'"
+    ).fetchall()
+    for schema, name in RULES:
+        if (schema, name) in there:
+            connection.execute("create schema if not exists published.scoring")
+            connection.execute(
+                f"create table published.scoring.{name} as from warehouse.{schema}.{name}"
+            )
 
 
 # the catalog is asked once for all tables: each question reads all of it

@@ -45,6 +45,8 @@ runs as (
         max(case when name = 'features' then detail end) as features,
         max(case when name = 'parameters' then detail end) as parameters,
         max(case when name = 'libraries' then detail end) as libraries,
+        max(case when name = 'return_window_days' then cast(detail as bigint) end)
+            as return_window_days,
         max(case when name = 'training_fingerprint' then detail end) as training_fingerprint,
         max(case when name = 'model_sha256' then detail end) as model_sha256
     from records
@@ -70,6 +72,7 @@ final as (
         case
             when runs.task = 'churn' then cut_offs.horizon_days
             when runs.task = 'value' then cut_offs.holdout_days
+            when runs.task = 'return' then runs.return_window_days
         end as horizon_days,
         cast(runs.fit_rows as bigint) as fit_rows,
         cast(runs.fit_positives as bigint) as fit_positives,
