@@ -1,6 +1,7 @@
-"""The command line: `retour build`, `publish`, `score`, `demo`."""
+"""The command line: `retour build`, `publish`, `score`, `serve`, `demo`."""
 
 import datetime
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -108,6 +109,29 @@ def score_command(
     finally:
         temporary.unlink(missing_ok=True)
     click.echo(f"{count:,} lines scored: {shown(output)}")
+
+
+@main.command("serve")
+@click.option("--source", help="Whose lines are scored; needed if several are published.")
+@click.option("--published", type=FILE, help="Published file (data/published/retour.duckdb).")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+def serve_command(source: str | None, published: Path | None, host: str, port: int) -> None:
+    """Score order lines over HTTP: GET /health, GET /v1/model, POST /v1/score.
+
+    Needs the extra `service`. With the environment variable RETOUR_TOKEN clients have to send it.
+    """
+    from retour import service
+
+    path = published or published_path(Settings().warehouse_path(project_root()))
+    service.serve(
+        path,
+        source=source,
+        ops=path.resolve().parent.parent / "ops",
+        host=host,
+        port=port,
+        token=os.environ.get(service.TOKEN) or None,
+    )
 
 
 @main.command("demo")

@@ -98,13 +98,14 @@ class Publication:
     features: tuple[str, ...]
     window_days: int
     trained_on: date
-    stamp: tuple[int, int]
+    stamp: tuple[int, int] | None
 
 
 def read_publication(path: Path, source: str | None) -> Publication:
     """Raises RetourError if there is none, or none that can score lines of this source."""
     try:
-        stat = path.stat()
+        path.stat()
+        stamp = file_stamp(path)
         connection = duckdb.connect(str(path), read_only=True)
     except FileNotFoundError:
         raise RetourError(f"There is no published file {path}: run `make build` first.") from None
@@ -144,10 +145,18 @@ def read_publication(path: Path, source: str | None) -> Publication:
         raise RetourError(f"{path} names no model of returns for '{source}': run `make build`.")
     version, sha256, features, window, trained_on = runs[0]
     names = tuple((features or "").split(", "))
-    stamp = (stat.st_ino, stat.st_mtime_ns)
     return Publication(
         path, source, days[source], version, sha256, names, int(window), trained_on, stamp
     )
+
+
+def file_stamp(path: Path) -> tuple[int, int] | None:
+    """What changes when another file stands in its place; None if there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns
 
 
 def saved_model(publication: Publication) -> Version:
@@ -216,26 +225,22 @@ class Scorer:
     def score_lines(self, lines: Sequence[Mapping[str, Any]]) -> list[dict]:
         """Scores of lines given as columns of text or numbers; what is None is not known."""
         with self._transaction():
-            self.connection.execute(
-                f"insert into {LANDED} by name select ? as source, '' as file, unnest(from_json(?,"
-                f" ?), recursive := true)",
-                [
-                    self.publication.source,
-                    json.dumps(
-                        [
-                            {ROW: number}
-                            | {
-                                name: None if line.get(name) is None else str(line[name])
-                                for name in self.columns
-                            }
-                            for number, line in enumerate(lines, start=1)
-                        ]
-                    ),
-                    self.json_form,
-                ],
-            )
+            self._take(lines)
             self._run()
             return rows(self.connection, SCORED)
+
+    def _take(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Land lines as the text that a file would hold."""
+        texts = [
+            {ROW: number}
+            | {name: None if line.get(name) is None else str(line[name]) for name in self.columns}
+            for number, line in enumerate(lines, start=1)
+        ]
+        self.connection.execute(
+            f"insert into {LANDED} by name select ? as source, '' as file,"
+            " unnest(from_json(?, ?), recursive := true)",
+            [self.publication.source, json.dumps(texts), self.json_form],
+        )
 
     def features_of_file(self, path: Path) -> list[dict]:
         """return_features of the lines of a file."""

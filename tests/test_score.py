@@ -22,7 +22,7 @@ from tests.support import ROOT, Build, query, run_dbt
 
 # as a shop would export them: other cases and blanks, what was never seen, what is not known
 ODD_LINES = """
-X1,xo-1,2026-07-02 09:00:00, c00000001 ,P000001,S00001,agora, Tops ,Rowan,XL,Blue,DE,,,,2,19.99,1.5,EUR
+X1,xo-1,2026-07-02 09:00:00, c00000001 ,P000001,S00001,agora, Tops ,Rowan,XL,Blue,DE,,,,2,19.99,1.5,
 X2,xo-1,2026-07-02 09:00:00,c00000001,p000001,S00001,agora,tops,Rowan,L,blue,DE,,,,1,19.99,,EUR
 X3,xo-1,2026-07-02 09:00:00,c00000001,P000001,S00001,agora,tops,Rowan,L,blue,DE,,,,1,19.99,,EUR
 X4,xo-2,2026-07-03,,P-NEVER-SEEN,S-NEVER,moon,anvils,Acme,,,ZZ,barter,fax,giant,7,1234.5678,,
