@@ -68,7 +68,7 @@ class Checkout:
             ).fetchall()
             if name.endswith(("_prior_lines", "_prior_reviews", "_risk_percent"))
         }
-        self.has_signal = column("select coalesce(max(value) = 1, false) from int_model_records")[0]
+        self.has_signal = column("select coalesce(max(value) = 1, false) from ml_return_models")[0]
         self.actions = rows(scorer.connection, "select * from return_actions order by rule_number")
         self.rates = {
             (row["marketplace"], row["category"]): row

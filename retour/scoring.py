@@ -331,7 +331,7 @@ class Scorer:
         day = f"date '{self.publication.as_of_date}'"
         execute(f"create view int_sources as select {source} as source, {day} as as_of_date")
         execute(
-            "create view int_model_records as select source, task, 'run' as record,"
+            "create view ml_return_models as select source, 'run' as record,"
             " 'has_signal' as name, cast(has_signal as double) as value"
             f" from published.marts.model_runs where task = 'return' and source = {source}"
         )
