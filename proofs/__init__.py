@@ -4,6 +4,10 @@ from proofs.alerts import ALERTS_PROOF
 from proofs.delay import DELAY
 from proofs.projection import PROJECTION
 from proofs.reserve import RESERVE
+from proofs.scoring import SCORING
 from proofs.sellers import SELLERS_PROOF
 
-PROOFS = {proof.name: proof for proof in (PROJECTION, DELAY, RESERVE, SELLERS_PROOF, ALERTS_PROOF)}
+PROOFS = {
+    proof.name: proof
+    for proof in (PROJECTION, DELAY, RESERVE, SELLERS_PROOF, ALERTS_PROOF, SCORING)
+}
