@@ -1,4 +1,4 @@
--- model_runs and what was found of the models: every source says of churn and of value what is in
+-- model_runs and what was found of the models: every source says of every task what is in
 -- use or why nothing is, and counts agree between the tables
 
 with runs as (
@@ -137,6 +137,54 @@ untested as (
 
 ),
 
+-- a card for every model that was trained, and no other figures in it
+cardless as (
+
+    select
+        'a card for every model' as claim,
+        runs.source,
+        runs.model_version as example
+    from runs
+    left join {{ ref('model_cards') }} as cards
+        on
+            runs.source = cards.source
+            and runs.task = cards.task
+            and runs.model = cards.model
+            and runs.trained_on = cards.trained_on
+    left join metrics
+        on
+            runs.source = metrics.source
+            and runs.task = metrics.task
+            and runs.model = metrics.model
+            and runs.trained_on = runs.as_of_date
+            and metrics.entity_type = 'all'
+            and metrics.metric = 'roc_auc'
+    where
+        cards.sentence is null
+        or (
+            not cards.is_tested_itself
+            and coalesce(cards.roc_auc, -1) <> coalesce(metrics.value, -1)
+        )
+
+),
+
+-- a feature that says much alone is not more than what leak_checks names
+unnamed as (
+
+    select
+        'leak_checks names the feature that says most by itself' as claim,
+        importance.source,
+        importance.feature as example
+    from {{ ref('model_feature_importance') }} as importance
+    inner join {{ ref('leak_checks') }} as checks
+        on
+            importance.source = checks.source
+            and importance.task = checks.task
+            and checks.check_name = 'single_feature'
+    where importance.auc_alone > checks.value
+
+),
+
 final as (
 
     select * from unexplained
@@ -156,6 +204,14 @@ final as (
     union all
 
     select * from untested
+
+    union all
+
+    select * from cardless
+
+    union all
+
+    select * from unnamed
 
 )
 
