@@ -33,7 +33,7 @@ def main(warehouse: str) -> None:
         f"fitted on {len(early.label):,} lines known on {date.fromordinal(day)},"
         f" tested on {len(test.label):,} later ones\n"
     )
-    print("| model | ROC-AUC | log loss | fit s | scores |\n|---|---:|---:|---:|---:|")
+    print("| model | ROC-AUC | log loss | fit, CPU s | scores |\n|---|---:|---:|---:|---:|")
 
     def show(name: str, seconds: float, margins: list, scores: int) -> None:
         intercept, slope = evaluation.fit_sigmoid(margins[0], late.label)
@@ -42,13 +42,13 @@ def main(warehouse: str) -> None:
         area = evaluation.roc_auc(test.label, probability)[0]
         print(f"| {name} | {area:.4f} | {loss:.4f} | {seconds:.1f} | {scores:,} |")
 
-    start = time.perf_counter()
+    start = time.process_time()
     model, _ = boosting.fit(
         *(early.columns, early.label, early.key, features),
         settings=policy.settings,
         random_state=1,
     )
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     margins = [
         table_model.margin(model, table_model.assign(model, part.columns)) for part in (late, test)
     ]
@@ -60,7 +60,7 @@ def main(warehouse: str) -> None:
         table_model.encode(part.columns, features, categories) for part in (early, late, test)
     ]
     kinds = ["nominal" if feature.kind == "categorical" else "continuous" for feature in features]
-    for bags in (1, 14):
+    for bags in (1, 4):
         machine = ExplainableBoostingClassifier(
             interactions=policy.settings.max_pairs,
             outer_bags=bags,
@@ -69,9 +69,9 @@ def main(warehouse: str) -> None:
             n_jobs=1,
             random_state=1,
         )
-        start = time.perf_counter()
+        start = time.process_time()
         machine.fit(matrices[0], early.label)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         margins = [machine.decision_function(part) for part in matrices[1:]]
         cells = sum(scores.size for scores in machine.term_scores_)
         show(f"explainable boosting, outer_bags={bags}", seconds, margins, cells)
