@@ -115,7 +115,7 @@ class ModelFiles:
         try:
             about = json.loads(path.with_suffix(".json").read_bytes())
             known, learnt_from = str(about["sha256"]), str(about["fingerprint"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise Unusable("has no readable record beside it") from None
         data = verified(path, known)
         if learnt_from != fingerprint:
@@ -132,7 +132,7 @@ def verified(path: Path, sha256: str) -> bytes:
         raise Unusable("is not there") from None
     except OSError as error:
         raise Unusable(f"cannot be read ({error})") from error
-    if not hmac.compare_digest(hashlib.sha256(data).hexdigest(), sha256.lower()):
+    if not hmac.compare_digest(hashlib.sha256(data).hexdigest().encode(), sha256.lower().encode()):
         raise Unusable("is not the file that was saved (its SHA-256 differs)")
     return data
 
@@ -154,7 +154,7 @@ def publish_models(
             data = verified(path, sha256)
             copy.parent.mkdir(parents=True, exist_ok=True)
             write(copy, data)
-        except Unusable as why:
+        except (Unusable, OSError) as why:
             yield f"{path} {why}: `retour score` will refuse until the next build"
 
 
@@ -191,6 +191,8 @@ def loaded(data: bytes) -> dict:
         content = Unpickler("", io.BytesIO(data), ensure_native_byte_order=True).load()
         if content["format"] != FORMAT:
             raise Unusable("is of another version of retour")
+        if not (isinstance(content["records"], str) and isinstance(content["models"], list)):
+            raise Unusable("holds no records and models")
     except Unusable:
         raise
     except Exception as error:  # a pickle can fail in any way

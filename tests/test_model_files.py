@@ -103,6 +103,24 @@ def other_record(path: Path) -> None:
     record.write_text(json.dumps(json.loads(record.read_text()) | {"sha256": "0" * 64}))
 
 
+def record_of_no_hash(path: Path) -> None:
+    record = path.with_suffix(".json")
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"sha256": "é" * 64}))
+
+
+def bottomless_record(path: Path) -> None:
+    path.with_suffix(".json").write_text("[" * 200_000)
+
+
+def without_models(path: Path) -> None:
+    """A file of ours, with its record, that holds something else."""
+    about = json.loads(path.with_suffix(".json").read_text())
+    data = model_files.dumped({"format": model_files.FORMAT})
+    path.write_bytes(data)
+    about["sha256"] = hashlib.sha256(data).hexdigest()
+    path.with_suffix(".json").write_text(json.dumps(about))
+
+
 @pytest.mark.parametrize(
     ("happen", "reason"),
     [
@@ -113,6 +131,9 @@ def other_record(path: Path) -> None:
         (without_record, "no readable record"),
         (broken_record, "no readable record"),
         (other_record, "SHA-256 differs"),
+        (record_of_no_hash, "SHA-256 differs"),
+        (bottomless_record, "no readable record"),
+        (without_models, "is no saved model"),
     ],
 )
 def test_a_file_that_is_not_what_was_saved_is_fitted_anew_and_the_log_says_why(
@@ -167,9 +188,12 @@ def test_a_hostile_file_runs_nothing_even_with_a_matching_record(
     fitted(files, fit)
     assert fit.count == 2 and "which no model needs" in said[-1]
     assert not Hostile.trace.exists()
-    for data in (b"", b"no pickle", pickle.dumps([1]), pickle.dumps({"format": 0})):
+    # an array of objects holds a pickle of its own
+    nested = model_files.dumped({"format": 1, "records": np.array([Hostile()], dtype=object)})
+    for data in (b"", b"no pickle", pickle.dumps([1]), pickle.dumps({"format": 0}), nested):
         with pytest.raises(Unusable):
             model_files.loaded(data)
+        assert not Hostile.trace.exists()
 
 
 def test_the_fingerprint_is_of_rows_policies_and_code_whatever_their_order() -> None:
