@@ -27,10 +27,12 @@ from schemathesis.generation import GenerationMode
 from retour import service
 from retour.checkout import Checkout
 from retour.errors import RetourError
+from retour.landing import land
 from retour.model_files import FOLDER
 from retour.publish import publish
+from retour.rendering import Project
 from retour.scoring import Scorer, rows
-from tests.support import Build
+from tests.support import ROOT, Build, write_shop
 
 LINE = {
     "order_line_id": "L1",
@@ -378,3 +380,42 @@ def test_the_openapi_document_is_kept(
         case.call_and_validate(checks=CHECKS)
 
     run()
+
+
+def test_the_next_build_lands_requests(world: World, tmp_path: Path) -> None:
+    """The service's own file, a copy of it and a damaged one."""
+    app = service.create_app(world.published, ops=tmp_path / "ops")
+
+    async def asked() -> None:
+        transport = httpx.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://retour") as client,
+        ):
+            await client.post("/v1/score", json={"lines": [LINE, LINE | {"order_line_id": "L2"}]})
+
+    asyncio.run(asked())
+    folder = tmp_path / "ops" / "score_requests"
+    (path,) = folder.iterdir()
+    shutil.copy(path, folder / "copy.jsonl")
+    (folder / "damaged.jsonl").write_text('{"source": "demo", "line_number":')
+    (folder / "odd.jsonl").write_text('{"source": "demo", "more": 1}\n')
+    build = Build(tmp_path)
+    write_shop(build.raw / "shop")
+    said: list[str] = []
+    with duckdb.connect(str(build.warehouse)) as connection:
+        land(
+            connection,
+            raw_dir=build.raw,
+            sources=["shop"],
+            project_dir=ROOT,
+            ops_dir=tmp_path / "ops",
+            say=said.append,
+        )
+        mart = Project(ROOT, {}).model("score_requests")
+        connection.execute("create schema marts; use raw")
+        found = rows(connection, f"{mart} order by line_number")
+    assert [row["order_line_id"] for row in found] == ["L1", "L2"]
+    assert found[0]["product_id"] == "P000001" and found[0]["expected_cost"] > 0
+    assert found[0]["requested_at"] is not None
+    assert any("damaged.jsonl" in line for line in said)

@@ -30,7 +30,7 @@ from retour.landing.csv_files import CsvFile
 from retour.landing.folder import Found, LoadFile, RawFolder, stamp
 from retour.landing.parquet_files import read_parquet
 from retour.landing.reading import FileError, RawFile, Reading, cannot_be_read, plain_errors
-from retour.landing.tables import Changes, RawTables
+from retour.landing.tables import OPS_TABLES, Changes, RawTables
 from retour.settings import DEFAULT_WAREHOUSE, DEMO, LandingError, check_vars, listing, resolve
 
 try:
@@ -101,11 +101,11 @@ def land(
     before = raw.state()
     known = raw.load_files()
     found = RawFolder(raw_dir, configs).find(sources, _section(before, "file"))
-    runs, runs_stamp = _run_results(Path(ops_dir))
+    ops = {name: _ops_files(Path(ops_dir) / name, kind) for name, kind in OPS_TABLES.items()}
     now = {
         **{f"config {table.name}": _config_sha256(table) for table in tables.values()},
         **{f"file {name}": stamp for name, stamp in found.stamps.items()},
-        "run_results": runs_stamp,
+        **{name: stamps for name, (_, stamps) in ops.items()},
     }
     columns = raw.columns()
     # a table whose config, code or shape changed is landed from scratch
@@ -122,7 +122,7 @@ def land(
         gone=[entry for entry in known if entry.identity not in kept],
         stale=stale,
         undeclared=_section(before, "config").keys() - tables.keys(),
-        run_results=runs if before.get("run_results") != runs_stamp else None,
+        ops={name: files for name, (files, stamps) in ops.items() if before.get(name) != stamps},
     )
     if now == before and not changes.any and not found.problems:
         return []
@@ -133,8 +133,8 @@ def land(
         raw.drop_scratch()
         headline = f"Landing from {raw_dir} stopped before anything was changed"
         raise LandingError(listing(headline, problems))
-    if changes.run_results is not None:
-        raw.insert_run_results(changes.run_results, say)
+    for name, files in changes.ops.items():
+        raw.insert_ops(name, files, say)
     raw.commit(landed, changes, now)
     return landed
 
@@ -236,12 +236,11 @@ def _generate_demo(raw_dir: Path, project_dir: Path, say: Callable[[str], None])
         sys.path.remove(root)
 
 
-def _run_results(ops_dir: Path) -> tuple[list[Path], str]:
-    """The files that earlier runs left, and a hash of their names, sizes and times."""
-    folder = ops_dir / "run_results"
+def _ops_files(folder: Path, kind: str) -> tuple[list[Path], str]:
+    """The files that earlier runs or requests left, and a hash of their names, sizes and times."""
     # runs write there, so it has to exist
     folder.mkdir(parents=True, exist_ok=True)
-    files = sorted(folder.glob("*.parquet"))
+    files = sorted(folder.glob(f"*.{kind}"))
     stamps = "\n".join(f"{file.name} {stamp(file)}" for file in files)
     return files, hashlib.sha256(stamps.encode("utf-8", "surrogateescape")).hexdigest()
 

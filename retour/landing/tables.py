@@ -11,6 +11,8 @@ from retour.landing.folder import LoadFile
 from retour.landing.reading import RawFile, Reading, cannot_be_read, identifier, no_glob, text
 
 SCRATCH = "__landing"
+# folders of ops, each a table of the same name, and the format of what runs and requests leave
+OPS_TABLES = {"run_results": "parquet", "score_requests": "jsonl"}
 LOG_TABLES = {
     "load_files": (
         "source varchar, table_name varchar, file varchar, file_sha256 varchar, "
@@ -27,6 +29,12 @@ LOG_TABLES = {
         "status varchar, execution_seconds double, failures bigint, message varchar, "
         "started_at varchar, dbt_version varchar, adapter_type varchar"
     ),
+    "score_requests": (
+        "source varchar, request_id varchar, line_number bigint, requested_at varchar, "
+        "order_line_id varchar, order_id varchar, product_id varchar, ordered_at varchar, "
+        "return_probability double, risk_band varchar, expected_cost varchar, "
+        "recommended_action varchar, expected_gain varchar, model_version varchar"
+    ),
     # what landing remembers between builds: hashes of configs, and of files by size and times
     "landing_state": "name varchar, value varchar",
 }
@@ -41,15 +49,13 @@ class Changes:
     # tables to land from scratch, and tables that no config declares any more
     stale: set[str]
     undeclared: set[str]
-    # None: raw.run_results is up to date
-    run_results: list[Path] | None
+    # the files of each of OPS_TABLES that is not up to date
+    ops: dict[str, list[Path]]
 
     @property
     def any(self) -> bool:
         """Whether there is anything to do."""
-        return self.run_results is not None or any(
-            (self.new, self.gone, self.stale, self.undeclared)
-        )
+        return any((self.new, self.gone, self.stale, self.undeclared, self.ops))
 
 
 class RawTables:
@@ -127,29 +133,37 @@ class RawTables:
                 ],
             )
 
-    def insert_run_results(self, files: list[Path], say: Callable[[str], None]) -> None:
-        """Read what runs left; files that cannot be read are left out, and named."""
-        self._create("run_results", SCRATCH)
+    def insert_ops(self, name: str, files: list[Path], say: Callable[[str], None]) -> None:
+        """Read what runs or requests left; files that cannot be read are left out, and named."""
+        self._create(name, SCRATCH)
         try:
-            self._insert_run_results(files)
+            self._insert_ops(name, files)
         except duckdb.Error:
             for file in files:
                 try:
-                    self._insert_run_results([file])
+                    self._insert_ops(name, [file])
                 except duckdb.Error as error:
-                    say(f"left out of run_results: {file}: {cannot_be_read(error)}")
+                    say(f"left out of {name}: {file}: {cannot_be_read(error)}")
 
-    def _insert_run_results(self, files: list[Path]) -> None:
+    def _insert_ops(self, name: str, files: list[Path]) -> None:
         if not files:
             return
+        columns = [column.split() for column in LOG_TABLES[name].split(", ")]
         names = ", ".join(text(no_glob(file)) for file in files)
-        scan = f"read_parquet([{names}], union_by_name = true, hive_partitioning = false)"
-        there = {row[0] for row in self._rows(f"describe select * from {scan}")}
-        columns = [column.split() for column in LOG_TABLES["run_results"].split(", ")]
+        if OPS_TABLES[name] == "parquet":
+            scan = f"read_parquet([{names}], union_by_name = true, hive_partitioning = false)"
+            there = {row[0] for row in self._rows(f"describe select * from {scan}")}
+        else:
+            kinds = ", ".join(f"{text(column)}: {text(kind)}" for column, kind in columns)
+            scan = (
+                f"read_json([{names}], format = 'newline_delimited', columns = {{{kinds}}}, "
+                "hive_partitioning = false)"
+            )
+            there = {column for column, _ in columns}
         values = ", ".join(
-            f"cast({name} as {kind})" if name in there else "null" for name, kind in columns
+            f"cast({column} as {kind})" if column in there else "null" for column, kind in columns
         )
-        self.conn.execute(f"insert into {self._scratch('run_results')} select {values} from {scan}")
+        self.conn.execute(f"insert into {self._scratch(name)} select {values} from {scan}")
 
     def drop_scratch(self) -> None:
         """Remove every scratch table."""
@@ -174,7 +188,7 @@ class RawTables:
                     )
             for name in self._scratch_tables():
                 # what is replaced as a whole, or holds nothing else, need not be copied
-                if name in {*changes.stale, "run_results"} or self._is_empty(name):
+                if name in {*changes.stale, *OPS_TABLES} or self._is_empty(name):
                     execute(f"drop table if exists {self._table(name)}")
                     execute(f"alter table {self._scratch(name)} rename to {identifier(name)}")
                 else:
