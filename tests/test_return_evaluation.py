@@ -94,7 +94,7 @@ def test_every_line_out_of_time_is_judged_once(marts: duckdb.DuckDBPyConnection)
                 inner join marts.return_features using (source, order_line_id)
                 where is_out_of_sample and label_return_class in ('kept', 'returned', 'open')
                     and label_is_returned is not null
-                    and date_diff('day', ordered_date, return_features.as_of_date) >= 60
+                    and return_features.as_of_date - return_features.ordered_date >= 60
             )
             and count(*) = count(distinct order_line_id)
             and min(ordered_date - trained_on) > 0
