@@ -40,7 +40,7 @@ test: setup ## run every test; ARGS='-k word' for some, DUCKDB=2.0.0 for the oth
 docs: setup ## the lineage and documentation site, as one file: target/static_index.html
 	@$(BIN)/dbt docs generate --static
 
-bench: setup ## time, memory and ratios of a whole build: LINES=1000000; WHAT=segments, scoring, features, keys
+bench: setup ## time, memory and ratios of a whole build: LINES=1000000; WHAT=segments, scoring, features, service, keys
 	@$(BIN)/python -m benchmarks$(if $(WHAT),.$(WHAT), --lines $(LINES)) $(ARGS)
 
 proof: setup ## figures on many worlds of known truth, where they are stale; ARGS=--subset redoes some

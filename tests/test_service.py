@@ -25,7 +25,7 @@ from schemathesis.checks import (
 from schemathesis.generation import GenerationMode
 
 from retour import service
-from retour.checkout import Checkout
+from retour.checkout import LETTERS, Checkout
 from retour.errors import RetourError
 from retour.landing import land
 from retour.model_files import FOLDER
@@ -147,10 +147,17 @@ def test_python_and_sql_say_the_same_of_a_thousand_lines(world: World, scorer: S
     assert compared >= 1000 * len(scorer.publication.features)
 
 
+def test_of_plain_letters_both_languages_make_the_same_cases() -> None:
+    text = "".join(sorted(LETTERS))
+    found = duckdb.execute("select upper(?), lower(?)", [text, text]).fetchall()
+    assert found == [(text.upper(), text.lower())]
+    assert {"z", "é", "Ö", "ł"} < LETTERS and not {"ß", "İ", "Σ", "\n"} & LETTERS
+
+
 def test_answers_are_the_scores_of_the_file(world: World, app: FastAPI, scorer: Scorer) -> None:
     """A basket through HTTP, what is not plain included: it takes the way through SQL."""
     basket = [as_request(line) for line in world.lines[:3]]
-    odd = [LINE | {"customer_id": "Zoë", "category": "Ämter"}, LINE | {"order_line_id": "L2"}]
+    odd = [LINE | {"customer_id": "Ζωή", "category": "Straße"}, LINE | {"order_line_id": "L2"}]
     for lines in (basket, odd):
         answer = send(app, json.dumps({"lines": lines}))
         assert answer.status_code == 200, answer.text
