@@ -359,7 +359,8 @@ def test_the_forest_finds_more_injected_orders_than_the_rule(demo: Build) -> Non
     ((forest, rule, lift, injected, marked, count),) = support.query(
         demo,
         "select max(forest_precision), max(rule_precision), max(lift_over_rules),"
-        " max(injected_orders), count(*) filter (is_anomalous), count(*) from marts.order_anomalies",
+        " max(injected_orders), count(*) filter (is_anomalous), count(*)"
+        " from marts.order_anomalies",
     )
     print(f"injected orders: forest {forest:.3f}, rule {rule:.3f}, lift {lift:.2f}")
     assert injected > 100
