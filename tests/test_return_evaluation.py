@@ -15,6 +15,8 @@ from data.generate import generate
 from ml import evaluation, return_evaluation, return_models
 from ml.evaluation import Records
 from ml.table_model import Feature
+from proofs import harness
+from proofs.scoring import SCORING
 from tests import support
 from tests.support import Build
 from tests.test_return_models import FEATURES, POLICY, TODAY, made_up
@@ -236,6 +238,40 @@ def test_all_leak_checks_pass(warehouse: str, request: pytest.FixtureRequest) ->
     assert {outcome for _, outcome, _ in found.values()} == {"passed"}
     assert 0.47 < found["permuted_labels", "table"][0] < 0.53
     assert found["known_then", "features"][2] > 50
+
+
+def test_the_readme_says_what_the_real_file_gave(
+    online_retail_marts: duckdb.DuckDBPyConnection,
+) -> None:
+    readme = " ".join((support.ROOT / "README.md").read_text(encoding="utf-8").split())
+    found = {
+        (metric, model): (value, n)
+        for metric, model, value, n in online_retail_marts.execute(
+            "select metric, model, value, n from marts.model_metrics"
+            " where task = 'return' and entity_type = 'all'"
+        ).fetchall()
+    }
+    models = ("table", "logistic", "boosting", "forest", "base_rate")
+    for metric in ("roc_auc", "pr_auc"):
+        assert f"| {', '.join(f'{found[metric, model][0]:.3f}' for model in models)} |" in readme
+    came, n = found["base_rate", "table"]
+    assert f"returns of {n:,} later lines, of which {100 * came:.1f} % came" in readme
+    checks = online_retail_marts.execute(
+        "select count(*), max(value) filter (where check_name = 'permuted_labels')"
+        " from marts.leak_checks where task = 'return' and has_passed"
+    ).fetchall()
+    assert f"all {checks[0][0]} leak checks pass" in readme
+    assert f"shuffled outcomes {checks[0][1]:.3f}" in readme
+
+
+def test_the_readme_says_how_close_scores_come_to_the_oracle() -> None:
+    figures = {row["world"]: row for row in harness.read(SCORING.file)["figures"]}
+    million, demo = figures["1,000,000 lines"], figures["seed 1"]
+    readme = " ".join((support.ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert (
+        f"within {million['gap']:.3f} ROC-AUC of who knows the generator ({million['auc']:.3f} of"
+        f" {million['oracle_auc']:.3f}; demo {demo['gap']:.3f})" in readme
+    )
 
 
 def test_too_good_warns_better_stops_and_a_reason_is_accepted(demo: Build, tmp_path: Path) -> None:
