@@ -186,7 +186,7 @@ class Checkout:
         if _amount(given.get("tax_amount") or 0) + _amount(given.get("shipping_amount") or 0) < 0:
             raise NotPlain
         line["amount"] = quantity * line["price"] - line["discount"]
-        if not 0 <= line["amount"] < LARGEST * SCALE // 10:
+        if not 0 <= line["amount"] < LARGEST:
             raise NotPlain
         return line
 

@@ -307,7 +307,11 @@ class Scorer:
         """Every step, from landed text to scores; stops where lines cannot be scored."""
         execute = self.connection.execute
         for table, query in self.steps.items():
-            execute(f"insert into {table} {query}")
+            try:
+                execute(f"insert into {table} {query}")
+            except (duckdb.ConversionException, duckdb.OutOfRangeException):
+                said = "the amounts of this line and those around it are too large to add up"
+                raise LineError([(1, None, said)]) from None
             if table == "lines_screened":
                 problems = execute(self.problems).fetchall()
                 if problems:

@@ -171,7 +171,8 @@ class Engine:
                 or self.checkout is None
                 or self.scorer.publication.stamp != file_stamp(self.published)
             ):
-                self.close()
+                # whoever is still scoring by the file before keeps it open until that is done
+                self.scorer = self.checkout = None
                 scorer = Scorer(self.published, self.source, threads=1)
                 self.scorer, self.checkout = scorer, Checkout(scorer)
             return self.scorer, self.checkout
@@ -185,11 +186,6 @@ class Engine:
         with self.lock:
             scores = checkout.score(plain) if len(plain) == len(lines) else None
         return scorer, scorer.score_lines(lines) if scores is None else scores
-
-    def close(self) -> None:
-        if self.scorer is not None:
-            self.scorer.close()
-        self.scorer = self.checkout = None
 
 
 class Spool:
@@ -258,7 +254,6 @@ def create_app(
         if spool and writing:
             writing.cancel()
             spool.flush()
-        engine.close()
 
     app = FastAPI(
         title="retour",

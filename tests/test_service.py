@@ -184,6 +184,12 @@ def body(**changes: Any) -> str:
     return json.dumps({"lines": [LINE | changes]})
 
 
+def huge(**changes: Any) -> str:
+    """As many lines as may be sent, each of the largest amount."""
+    line = LINE | {"unit_price": 1e8, "quantity": 900_000} | changes
+    return json.dumps({"lines": [line | {"order_line_id": f"L{n}"} for n in range(100)]})
+
+
 DEEP = "[" * 20_000 + "]" * 20_000
 
 
@@ -222,6 +228,8 @@ DEEP = "[" * 20_000 + "]" * 20_000
         (body(category="'; drop table marts.order_lines; --"), 200, ""),
         (body(customer_id="\u202e\U0001f4a3"), 200, ""),
         (json.dumps({"lines": [LINE, LINE]}), 422, "order_line_id"),
+        (huge(currency=None), 422, "too large"),
+        (huge(currency="GBP"), 422, "too large"),
         (json.dumps([LINE]), 422, ""),
         ("null", 422, ""),
         (" " * (service.MAX_BYTES + 1), 413, "at most"),
