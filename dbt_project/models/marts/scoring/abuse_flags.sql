@@ -170,7 +170,17 @@ judged as (
 
     select
         *,
-        {{ normal_tail('deviate') }} as probability
+        {{ normal_tail('deviate') }} as probability,
+        concat(
+            cast(worn_lines as string), ' of ', cast(returned_lines as string),
+            ' returned lines came back worn, late and dearer than usual'
+        ) as worn_sentence,
+        concat(
+            cast(returned_lines as string), ' of ', cast(lines as string),
+            ' lines came back where ',
+            cast(cast(expected_returned_lines as decimal(18, 1)) as string),
+            ' are usual for what was bought'
+        ) as serial_sentence
     from deviates
 
 ),
@@ -238,20 +248,8 @@ found as (
         judged.net_margin_after_returns,
         concat(
             case patterns.pattern
-                when 'wardrobing'
-                    then
-                        concat(
-                            cast(judged.worn_lines as string), ' of ',
-                            cast(judged.returned_lines as string),
-                            ' returned lines came back worn, late and dearer than usual'
-                        )
-                else
-                    concat(
-                        cast(judged.returned_lines as string), ' of ',
-                        cast(judged.lines as string), ' lines came back where ',
-                        cast(cast(judged.expected_returned_lines as decimal(18, 1)) as string),
-                        ' are usual for what was bought'
-                    )
+                when 'wardrobing' then judged.worn_sentence
+                else judged.serial_sentence
             end,
             '; after returns the customer left ',
             cast(cast(judged.net_margin_after_returns as decimal(18, 2)) as string)
