@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from retour import answers
+from retour import alerts, answers
 from retour.build import Settings, build, project_root, shown
 from retour.errors import RetourError
 from retour.publish import publish, published_path
@@ -148,3 +148,44 @@ def demo_command() -> None:
         f'    marts = duckdb.connect("{shown(published.path)}", read_only=True)\n'
         f'    marts.sql("show all tables").show()\n'
     )
+
+
+@main.group("alerts")
+def alerts_group() -> None:
+    """What needs action this week."""
+
+
+@alerts_group.command("send")
+@click.option(
+    "--to",
+    "address",
+    envvar=alerts.ENVIRONMENT,
+    help="https://… gets JSON; slack://, mailto://, msteams://… need the extra `alerts`. Better in "
+    f"the environment variable {alerts.ENVIRONMENT}: it is a secret.",
+)
+@click.option("--name", help="What the address is called in alert_deliveries; default: its host.")
+@click.option("--warehouse", type=FILE, help="Warehouse file (default: data/warehouse.duckdb).")
+@click.option("--dry-run", is_flag=True, help="Show what is due, send nothing.")
+def alerts_send_command(
+    address: str | None, name: str | None, warehouse: Path | None, dry_run: bool
+) -> None:
+    """Send new and escalated alerts of the published file; the others were sent before."""
+    if not address:
+        raise RetourError(
+            f"Nobody to send alerts to: set {alerts.ENVIRONMENT} to an address, or use --to."
+        )
+    folder = Settings(warehouse=warehouse).warehouse_path(project_root()).parent
+    outcome = alerts.send(
+        published=folder / "published" / "retour.duckdb",
+        ops=folder / "ops",
+        address=address,
+        name=name,
+        dry_run=dry_run,
+        say=click.echo,
+    )
+    if dry_run:
+        click.echo(f"{outcome.due} alerts are due; nothing was sent.")
+        return
+    click.echo(f"{outcome.sent} of {outcome.due} alerts sent.")
+    if outcome.left:
+        raise RetourError(f"{outcome.left} alerts are still due: run it again when it answers.")

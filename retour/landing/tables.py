@@ -12,7 +12,7 @@ from retour.landing.reading import RawFile, Reading, cannot_be_read, identifier,
 
 SCRATCH = "__landing"
 # folders of ops, each a table of the same name, and the format of what runs and requests leave
-OPS_TABLES = {"run_results": "parquet", "score_requests": "jsonl"}
+OPS_TABLES = {"run_results": "parquet", "score_requests": "jsonl", "alert_deliveries": "parquet"}
 LOG_TABLES = {
     "load_files": (
         "source varchar, table_name varchar, file varchar, file_sha256 varchar, "
@@ -34,6 +34,11 @@ LOG_TABLES = {
         "order_line_id varchar, order_id varchar, product_id varchar, ordered_at varchar, "
         "return_probability double, risk_band varchar, expected_cost varchar, "
         "recommended_action varchar, expected_gain varchar, model_version varchar"
+    ),
+    "alert_deliveries": (
+        "delivery_id varchar, source varchar, alert_id varchar, severity_rank bigint, "
+        "severity varchar, target varchar, status varchar, attempts bigint, message varchar, "
+        "attempted_at varchar"
     ),
     # what landing remembers between builds: hashes of configs, and of files by size and times
     "landing_state": "name varchar, value varchar",
