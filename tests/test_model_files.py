@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import pickle
@@ -19,9 +20,9 @@ import pytest
 from ml import boosting, candidates, evaluation, return_models, table_model
 from ml.return_models import Version
 from ml.table_model import Feature
-from retour import model_files
+from retour import build, model_files
 from retour.model_files import ModelFiles, Unusable, fingerprint
-from retour.publish import publish, published_path
+from retour.publish import Published, publish, published_path
 from tests.support import ROOT, Build
 
 MODEL = table_model.constant((Feature("price", "numeric", "price"),), 0.2)
@@ -268,6 +269,20 @@ def test_a_build_gives_the_same_tables_whether_it_fitted_or_not(
         session.execute("update marts.return_features set unit_price = unit_price + 1")
     run_model(warehouse)
     assert "is outdated" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("refit", [True, False])
+def test_on_request_a_build_fits_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refit: bool
+) -> None:
+    path = tmp_path / "models" / "return" / "shop.joblib"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"saved")
+    there: list[bool] = []
+    monkeypatch.setattr(build, "run_dbt", lambda *_: there.append(path.exists()))
+    monkeypatch.setattr(build, "publish", lambda warehouse: Published(warehouse, 0, 0))
+    build.build(build.Settings(warehouse=tmp_path / "w.duckdb", refit=refit), io.StringIO())
+    assert there[0] is not refit
 
 
 def test_models_are_published_with_the_file_that_names_them(shop: Build, tmp_path: Path) -> None:
