@@ -128,7 +128,7 @@ def test_gains_are_those_of_a_slow_replay_from_the_policies(demo: Build) -> None
             select
                 order_lines.category, order_lines.payment_method, order_lines.ordered_quantity,
                 order_lines.ordered_amount, products.unit_cost, return_features.* exclude (
-                    category, payment_method, ordered_amount, product_id
+                    category, payment_method, ordered_amount
                 ),
                 order_lines.size is not null as sized, scores.return_probability,
                 scores.expected_cost, scores.recommended_action, scores.expected_gain,
@@ -136,14 +136,17 @@ def test_gains_are_those_of_a_slow_replay_from_the_policies(demo: Build) -> None
             from marts.order_return_scores as scores
             inner join marts.order_lines using (source, order_line_id)
             inner join marts.return_features using (source, order_line_id)
-            inner join marts.products using (source, product_id)
+            left join marts.products
+                on
+                    products.source = scores.source
+                    and products.product_id = order_lines.product_id
             inner join intermediate.int_return_cost_rates as costs
                 on
                     costs.source = scores.source
                     and costs.marketplace = coalesce(order_lines.marketplace, 'unknown')
                     and costs.category = coalesce(order_lines.category, 'unknown')
             where is_out_of_sample
-            order by hash(order_line_id)
+            order by hash(scores.order_line_id)
             limit 5000
             """,
         )
