@@ -481,6 +481,26 @@ def test_where_no_model_scored_there_is_no_predicted_risk_but_a_reason(
     assert (predicted > 0) == (sold > 0) == (reason is None)
 
 
+def test_poor_sources_have_no_alerts_of_sellers_and_the_reason(poor: Build) -> None:
+    tested = support.query(
+        poor,
+        "select distinct source, entity_id from intermediate.int_alert_tests "
+        "where entity_type = 'seller' and (source = 'nobody' or entity_id = 'NEW')",
+    )
+    assert tested == []
+    alerts = support.query(
+        poor,
+        "select source from marts.alerts where entity_type = 'seller' and source <> 'beginner'",
+    )
+    assert alerts == []
+    found = {source: reasons(poor, source)["alerts"] for source in poor.sources}
+    assert found["nobody"][1] in (
+        "The source has no seller_id: products, categories and marketplaces alone are watched",
+        "Returns without a date are in no week: the weeks are replayed without them",
+    ) or found["nobody"][1].startswith("In no replayed week anybody had enough to expect")
+    assert found["nobody"][0] in ("partial", "empty")
+
+
 # factors
 
 
