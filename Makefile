@@ -1,7 +1,7 @@
 # The front door: `make` alone prints what there is. Nothing here needs an activated environment,
 # root, or a network beyond the package index.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test docs bench proof lint format lock clean
+.PHONY: help setup demo build test check docs bench proof lint format lock clean
 
 SOURCES ?=
 RAW ?=
@@ -36,6 +36,15 @@ build: setup ## build and publish your own data: SOURCES=a,b RAW=dir WAREHOUSE=f
 
 test: setup ## run every test; ARGS='-k word' for some, DUCKDB=2.0.0 for the other engine
 	@$(BIN)/pytest $(ARGS)
+
+check: lint ## every gate: style, then the tests on both engines side by side
+	@$(MAKE) --no-print-directory setup
+	@$(MAKE) --no-print-directory setup DUCKDB=2.0.0
+	@other=$$(mktemp); failed=0; \
+	$(MAKE) --no-print-directory test DUCKDB=2.0.0 >"$$other" 2>&1 & \
+	$(MAKE) --no-print-directory test || failed=1; \
+	wait $$! || failed=1; \
+	echo "The suite on DuckDB 2.0.0:"; cat "$$other"; rm "$$other"; exit $$failed
 
 docs: setup ## the lineage and documentation site, as one file: target/static_index.html
 	@$(BIN)/dbt docs generate --static
