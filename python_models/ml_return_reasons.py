@@ -17,7 +17,7 @@ def model(dbt, session):
     dbt.config(materialized="table")
     keys = (
         dbt.ref("int_flagged_lines")
-        .filter("is_high_risk or is_of_high_returner")
+        .filter("is_explained")
         .project("source, order_line_id, model_version")
     )
     lines = dbt.ref("return_features").join(keys, "source, order_line_id")

@@ -362,11 +362,12 @@ class Checkout:
                     - float(rule["action_cost"])
                 )
                 if gain > best_gain:
-                    best, best_gain = rule["action"], gain
+                    best, best_gain = rule, gain
         gain = _rounded(best_gain) if best else 0.0
+        least = float(best["least_gain"]) if best else 0.0
         cost = None if loss is None else _decimal(probability * loss)
-        if self.has_signal and gain > 0:
-            return cost, str(best), _decimal(gain)
+        if self.has_signal and gain > 0 and gain >= least:
+            return cost, str(best["action"]), _decimal(gain)
         return cost, "ship", Decimal("0.0000")
 
     @staticmethod

@@ -6,8 +6,10 @@
   - margin_amount: what the line leaves if it is kept, never below 0,
   - best_action, best_gain, best_prevented_share, best_lost_sale_share, best_action_cost: the rule
     that gains most, or loses least; NULL where none is possible or nothing is known of costs,
-  - recommended_action: best_action where it gains and there is a signal, else ship; NULL for lines
-    that the model has learnt from, and expected_gain what it gains.
+  - best_least_gain: what it has to gain before it is done at all,
+  - recommended_action: best_action where it gains that much and there is a signal, else ship; NULL
+    for lines that the model has learnt from,
+  - action_stage and expected_gain: until when it is possible (NULL for ship), and what it gains.
 
   gain = p * prevented * loss - (1 - p) * lost_sale * margin - cost of acting
 
@@ -23,7 +25,7 @@
 ] -%}
 {%- set facts = [
     'action', 'currency', 'categories', 'payment_methods', 'feature', 'at_least', 'prevented_share',
-    'lost_sale_share', 'action_cost',
+    'lost_sale_share', 'action_cost', 'least_gain', 'stage',
 ] -%}
     with
     -- one row, so that each of its values is a constant to whoever reads the lines
@@ -114,6 +116,8 @@
             rules.prevented_share_{{ slot }},
             rules.lost_sale_share_{{ slot }},
             rules.action_cost_{{ slot }},
+            rules.least_gain_{{ slot }},
+            rules.stage_{{ slot }},
             case
                 when
                     rules.action_{{ slot }} is not null
@@ -181,6 +185,22 @@
             end as slot
         from best
 
+    ),
+
+    -- what gains next to nothing is not worth anybody's time, nor any faith in the shares
+    chosen as (
+
+        select
+            *,
+            has_signal
+            and gain > 0
+            and gain >= case slot
+                {%- for slot in range(1, slots + 1) %}
+                when {{ slot }} then least_gain_{{ slot }}
+                {%- endfor %}
+            end as is_chosen
+        from numbered
+
     )
 
     select
@@ -190,7 +210,7 @@
         cast(loss as decimal(18, 4)) as loss_if_returned,
         cast(return_probability * loss as decimal(18, 4)) as expected_cost,
         cast(margin_if_kept as decimal(18, 4)) as margin_amount,
-        {%- for fact in ['action', 'prevented_share', 'lost_sale_share', 'action_cost'] %}
+        {%- for fact in ['action', 'prevented_share', 'lost_sale_share', 'action_cost', 'least_gain'] %}
         case slot
             {%- for slot in range(1, slots + 1) %}
             when {{ slot }} then {{ fact }}_{{ slot }}
@@ -200,7 +220,7 @@
         cast(gain as decimal(18, 4)) as best_gain,
         case
             when not is_out_of_sample then cast(null as string)
-            when has_signal and gain > 0
+            when is_chosen
                 then
                     case slot
                         {%- for slot in range(1, slots + 1) %}
@@ -209,12 +229,21 @@
                     end
             else 'ship'
         end as recommended_action,
+        case
+            when is_out_of_sample and is_chosen
+                then
+                    case slot
+                        {%- for slot in range(1, slots + 1) %}
+                        when {{ slot }} then stage_{{ slot }}
+                        {%- endfor %}
+                    end
+        end as action_stage,
         cast(
             case
                 when not is_out_of_sample then null
-                when has_signal and gain > 0 then gain
+                when is_chosen then gain
                 else 0
             end as decimal(18, 4)
         ) as expected_gain
-    from numbered
+    from chosen
 {% endmacro %}

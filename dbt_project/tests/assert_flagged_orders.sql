@@ -1,5 +1,5 @@
--- flagged_orders: the recent orders with a line of high risk are there, counts and costs are those
--- of their lines, and ranks are whole
+-- flagged_orders: the recent orders with a line of high risk are there, counts, costs and gains are
+-- those of their lines, ranks are whole, and a High Returner is one by what was known at the order
 
 with flagged as (
 
@@ -47,6 +47,61 @@ wanted as (
 
 ),
 
+gains as (
+
+    select
+        source,
+        order_id,
+        sum(gain) as gain,
+        count(*) as actions
+    from (
+        select
+            lines.source,
+            lines.order_id,
+            order_lines.product_id,
+            lines.recommended_action,
+            max(lines.expected_gain) as gain
+        from lines
+        inner join flagged
+            on
+                lines.source = flagged.source
+                and lines.order_id = flagged.order_id
+        inner join order_lines
+            on
+                lines.source = order_lines.source
+                and lines.order_line_id = order_lines.order_line_id
+        where
+            lines.recommended_action <> 'ship'
+            and lines.is_actionable = flagged.is_actionable
+        group by
+            lines.source, lines.order_id, order_lines.product_id, lines.recommended_action
+    ) as actions
+    group by source, order_id
+
+),
+
+earlier as (
+
+    select
+        flagged.source,
+        flagged.order_id,
+        count(distinct returns.order_line_id) as returned_lines
+    from flagged
+    inner join order_lines
+        on
+            flagged.source = order_lines.source
+            and flagged.customer_id = order_lines.customer_id
+            and flagged.ordered_date > order_lines.ordered_date
+    inner join {{ ref('returns') }} as returns
+        on
+            order_lines.source = returns.source
+            and order_lines.order_line_id = returns.order_line_id
+            and coalesce(cast(returns.returned_at as date), order_lines.ordered_date)
+            < flagged.ordered_date
+    group by flagged.source, flagged.order_id
+
+),
+
 broken as (
 
     select
@@ -76,6 +131,35 @@ broken as (
         or flagged.order_lines <> wanted.order_lines
         or flagged.high_risk_lines <> wanted.high_risk_lines
         or flagged.expected_cost is distinct from wanted.expected_cost
+
+    union all
+
+    select
+        'an action counts more than once for a product of the order' as problem,
+        flagged.source,
+        flagged.order_id as example
+    from flagged
+    inner join gains
+        on
+            flagged.source = gains.source
+            and flagged.order_id = gains.order_id
+    where flagged.expected_gain <> gains.gain or flagged.actions <> gains.actions
+
+    union all
+
+    -- counted again from the returns of the customer's earlier orders
+    select
+        'a High Returner who had sent back less before the order' as problem,
+        flagged.source,
+        flagged.order_id as example
+    from flagged
+    left join earlier
+        on
+            flagged.source = earlier.source
+            and flagged.order_id = earlier.order_id
+    where
+        flagged.reason like '%High Returner'
+        and coalesce(earlier.returned_lines, 0) < {{ policy_value('flagged_returned_lines') }}
 
     union all
 

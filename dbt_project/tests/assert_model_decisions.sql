@@ -1,5 +1,6 @@
 -- model_decisions: every rule is tried on the same lines, a higher threshold acts on fewer of them,
--- no threshold is expected to earn more than the rule by gain, and the sums are those of the lines
+-- no threshold is expected to earn more than all gains together, the sums are those of the lines,
+-- and at the share of break-even nothing is left
 
 with decisions as (
 
@@ -9,7 +10,10 @@ with decisions as (
 
 lines as (
 
-    select * from {{ ref('int_decision_lines') }}
+    select
+        *,
+        prevented_cost - spent as realised_profit
+    from {{ ref('int_decision_lines') }}
 
 ),
 
@@ -17,13 +21,16 @@ wanted as (
 
     select
         source,
+        judge,
+        case judge when 'model' then 'gain' else 'gain by ' || judge end as rule,
         count(*) as lines,
-        sum(case when expected_profit > 0 then 1 else 0 end) as acted_lines,
-        sum(case when expected_profit > 0 then expected_profit else 0 end) as expected_profit,
-        sum(case when expected_profit > 0 then realised_profit else 0 end) as realised_profit,
+        sum(case when is_recommended then 1 else 0 end) as acted_lines,
+        sum(case when expected_profit > 0 then expected_profit else 0 end) as largest_profit,
+        sum(case when is_recommended then expected_profit else 0 end) as expected_profit,
+        sum(case when is_recommended then realised_profit else 0 end) as realised_profit,
         sum(case when return_probability >= 0.5 then realised_profit else 0 end) as half_profit
     from lines
-    group by source
+    group by source, judge
 
 ),
 
@@ -37,26 +44,31 @@ broken as (
     left join decisions
         on wanted.source = decisions.source
     where
-        decisions.lines is distinct from wanted.lines
+        decisions.rule is null
+        or decisions.lines is distinct from wanted.lines
         or (
-            decisions.rule = 'gain'
+            decisions.rule = wanted.rule
             and (
                 decisions.acted_lines <> wanted.acted_lines
                 or decisions.expected_profit <> wanted.expected_profit
                 or decisions.realised_profit <> wanted.realised_profit
             )
         )
-        or (decisions.rule = 'p >= 0.50' and decisions.realised_profit <> wanted.half_profit)
+        or (
+            decisions.rule = 'p >= 0.50'
+            and wanted.judge = 'model'
+            and decisions.realised_profit <> wanted.half_profit
+        )
 
     union all
 
     select
-        'twenty-two rules' as problem,
+        'twenty-four rules' as problem,
         source,
         cast(count(*) as string) as example
     from decisions
     group by source
-    having count(*) <> 22
+    having count(*) <> 24
 
     union all
 
@@ -74,13 +86,32 @@ broken as (
     union all
 
     select
-        'a rule is expected to earn more than the rule by gain' as problem,
+        'a rule is expected to earn more than all gains' as problem,
         decisions.source,
         decisions.rule as example
     from decisions
     inner join wanted
         on decisions.source = wanted.source
-    where decisions.expected_profit > wanted.expected_profit
+    where
+        wanted.judge = 'model'
+        and decisions.rule not like 'gain by %'
+        and decisions.expected_profit > wanted.largest_profit
+
+    union all
+
+    select
+        'profit does not fall to nothing at the share of break-even' as problem,
+        source,
+        rule as example
+    from decisions
+    where
+        break_even_effect_share is not null
+        and abs(
+            (1 - break_even_effect_share)
+            * cast(realised_profit - realised_profit_low as double)
+            / (1 - {{ policy_value('action_effect_low_percent') }} / 100.0)
+            - cast(realised_profit as double)
+        ) > 0.01
 
 )
 

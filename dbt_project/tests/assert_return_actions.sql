@@ -48,10 +48,10 @@ broken as (
     union all
 
     select
-        'what costs something has a currency' as claim,
+        'what costs something or has to gain something has a currency' as claim,
         rule as example
     from policies
-    where currency = '*' and action_cost <> 0
+    where currency = '*' and (action_cost <> 0 or least_gain <> 0)
 
     union all
 
@@ -84,6 +84,8 @@ broken as (
         or prevented_percent is null
         or lost_sale_percent is null
         or action_cost is null
+        or least_gain is null
+        or instruction is null
         or is_assumed is null
         or rationale is null
 

@@ -1,5 +1,5 @@
 -- What acting would have been worth: a sample of the orders whose outcome is known, scored by
--- models that had not learnt from them.
+-- models that had not learnt from them, and by two simpler probabilities that were known as well.
 
 {% set window_days = var('return_window_days') | int -%}
 
@@ -13,9 +13,16 @@ with scores as (
 
 ),
 
+-- as in training: what came back later than the return window counts as kept
 features as (
 
-    select * from {{ ref('return_features') }}
+    select
+        *,
+        label_is_returned
+        and coalesce(
+            {{ days_between('ordered_date', 'label_returned_date') }} <= {{ window_days }}, true
+        ) as came_back
+    from {{ ref('return_features') }}
     where
         label_return_class in ('kept', 'returned', 'open')
         and label_is_returned is not null
@@ -39,7 +46,8 @@ sampled as (
     select
         features.source,
         features.order_line_id,
-        features.label_is_returned,
+        features.came_back,
+        features.category_return_rate,
         features.as_of_date,
         {{ hash_share('features.order_id') }} as draw,
         {{ policy_value('decision_sample_lines') }} / cast(counted.line_count as double)
@@ -62,13 +70,32 @@ return_costs as (
 
 ),
 
-lines as (
+-- what of all earlier lines had come back before the day of the order
+usual as (
+
+    select
+        lines.source,
+        lines.order_line_id,
+        cast(days.returned_line_count_before as double) / nullif(days.line_count_before, 0)
+            as base_rate
+    from {{ ref('int_feature_lines') }} as lines
+    inner join {{ ref('int_entity_days') }} as days
+        on
+            lines.source_no = days.entity_no
+            and lines.day_no = days.day_no
+    where days.entity_type = 'source'
+
+),
+
+known as (
 
     select
         scores.*,
         products.unit_cost,
         true as has_signal,
-        sampled.label_is_returned,
+        sampled.came_back,
+        sampled.category_return_rate,
+        usual.base_rate,
         sampled.as_of_date,
         coalesce(return_costs.return_cost_mid, 0) as return_cost,
         -- two hundred groups of whole orders
@@ -78,6 +105,10 @@ lines as (
         on
             scores.source = sampled.source
             and scores.order_line_id = sampled.order_line_id
+    left join usual
+        on
+            scores.source = usual.source
+            and scores.order_line_id = usual.order_line_id
     left join products
         on
             scores.source = products.source
@@ -90,11 +121,56 @@ lines as (
 
 ),
 
+judges as (
+
+    select 'model' as judge
+    union all
+    select 'category rate' as judge
+    union all
+    select 'base rate' as judge
+
+),
+
+-- what nothing is known of before is taken to be like the source
+lines as (
+
+    select
+        known.source,
+        known.order_line_id,
+        known.order_group,
+        known.marketplace,
+        known.category,
+        known.payment_method,
+        known.quantity,
+        known.ordered_amount,
+        known.unit_cost,
+        known.has_size,
+        known.same_product_variants,
+        known.customer_return_rate,
+        known.customer_returned_lines_before,
+        known.product_return_rate,
+        known.discount_share,
+        known.is_out_of_sample,
+        known.has_signal,
+        known.came_back,
+        known.return_cost,
+        known.as_of_date,
+        judges.judge,
+        case judges.judge
+            when 'model' then known.return_probability
+            when 'category rate' then coalesce(known.category_return_rate, known.base_rate, 0)
+            else coalesce(known.base_rate, 0)
+        end as return_probability
+    from known
+    cross join judges
+
+),
+
 decided as (
 
     {{ return_decisions(
         columns=[
-            'source', 'order_line_id', 'order_group', 'return_probability', 'label_is_returned',
+            'source', 'order_line_id', 'judge', 'order_group', 'return_probability', 'came_back',
             'return_cost', 'as_of_date',
         ],
         lines='lines',
@@ -110,21 +186,27 @@ final as (
     select
         source,
         order_line_id,
+        judge,
         order_group,
         return_probability,
-        label_is_returned,
+        came_back,
         best_action,
+        recommended_action <> 'ship' as is_recommended,
         coalesce(best_gain, 0) as expected_profit,
         cast(
-            round(
-                case
-                    when best_action is null then 0
-                    when label_is_returned then best_prevented_share * return_cost
-                    else -best_lost_sale_share * margin_amount
-                end - coalesce(best_action_cost, 0),
-                4
-            ) as decimal(18, 4)
-        ) as realised_profit,
+            case
+                when best_action is not null and came_back
+                    then round(best_prevented_share * return_cost, 4)
+                else 0
+            end as decimal(18, 4)
+        ) as prevented_cost,
+        cast(
+            case
+                when best_action is not null and not came_back
+                    then round(best_lost_sale_share * margin_amount, 4)
+                else 0
+            end + coalesce(best_action_cost, 0) as decimal(18, 4)
+        ) as spent,
         as_of_date
     from decided
 

@@ -5,7 +5,10 @@
 
 with lines as (
 
-    select * from {{ ref('int_decision_lines') }}
+    select
+        *,
+        prevented_cost - spent as realised_profit
+    from {{ ref('int_decision_lines') }}
 
 ),
 
@@ -18,29 +21,50 @@ levels as (
 
 ),
 
+effects as (
+
+    select {{ policy_value('action_effect_low_percent') }} as low_percent
+
+),
+
 numbers as (
 
     select {{ each_number(0, replicates) }} as number
 
 ),
 
--- never, always, by the gain of the line, and by thresholds from 5 to 95 percent
+-- never, always, by the gain of the line, by thresholds from 5 to 95 percent, and by the gain of
+-- the line if its probability were no more than a rate
 rules as (
 
     select
         'never' as rule,
+        'model' as judge,
         cast(null as bigint) as threshold_percent
     union all
     select
         'always' as rule,
+        'model' as judge,
         cast(null as bigint) as threshold_percent
     union all
     select
         'gain' as rule,
+        'model' as judge,
+        cast(null as bigint) as threshold_percent
+    union all
+    select
+        'gain by category rate' as rule,
+        'category rate' as judge,
+        cast(null as bigint) as threshold_percent
+    union all
+    select
+        'gain by base rate' as rule,
+        'base rate' as judge,
         cast(null as bigint) as threshold_percent
     union all
     select
         'threshold' as rule,
+        'model' as judge,
         cast(5 * number as bigint) as threshold_percent
     from numbers
     where number between 1 and 19
@@ -52,17 +76,23 @@ bands as (
 
     select
         source,
+        judge,
         order_group,
         cast(floor(return_probability * 20) as bigint) as band,
-        expected_profit > 0 as has_gain,
+        is_recommended,
         count(*) as line_count,
-        sum(case when label_is_returned then 1 else 0 end) as returned_count,
+        sum(case when came_back then 1 else 0 end) as returned_count,
+        sum(prevented_cost) as prevented_cost,
         sum(expected_profit) as expected_profit,
         sum(realised_profit) as realised_profit,
         max(as_of_date) as as_of_date
     from lines
     group by
-        source, order_group, cast(floor(return_probability * 20) as bigint), expected_profit > 0
+        source,
+        judge,
+        order_group,
+        cast(floor(return_probability * 20) as bigint),
+        is_recommended
 
 ),
 
@@ -72,14 +102,17 @@ applied as (
         bands.*,
         rules.rule,
         rules.threshold_percent,
-        case rules.rule
-            when 'never' then 0
-            when 'always' then 1
-            when 'gain' then case when bands.has_gain then 1 else 0 end
-            else case when 5 * bands.band >= rules.threshold_percent then 1 else 0 end
+        case
+            when rules.rule = 'never' then 0
+            when rules.rule = 'always' then 1
+            when rules.rule = 'threshold'
+                then case when 5 * bands.band >= rules.threshold_percent then 1 else 0 end
+            when bands.is_recommended then 1
+            else 0
         end as acts
     from bands
-    cross join rules
+    inner join rules
+        on bands.judge = rules.judge
 
 ),
 
@@ -96,6 +129,7 @@ grouped as (
         sum(acts * returned_count) as acted_returned_count,
         sum(acts * expected_profit) as expected_profit,
         sum(acts * realised_profit) as realised_profit,
+        sum(acts * prevented_cost) as prevented_cost,
         max(as_of_date) as as_of_date
     from applied
     group by source, rule, threshold_percent, order_group
@@ -239,6 +273,7 @@ totals as (
         sum(acted_returned_count) as acted_returned_count,
         sum(expected_profit) as expected_profit,
         sum(realised_profit) as realised_profit,
+        sum(prevented_cost) as prevented_cost,
         cast(sum(realised_profit - always_profit) as double) as over_always,
         cast(sum(realised_profit - half_profit) as double) as over_half,
         max(as_of_date) as as_of_date
@@ -264,6 +299,12 @@ final as (
         cast(totals.acted_returned_count as bigint) as acted_returned_lines,
         cast(totals.expected_profit as decimal(18, 4)) as expected_profit,
         cast(totals.realised_profit as decimal(18, 4)) as realised_profit,
+        cast(
+            totals.realised_profit
+            - totals.prevented_cost * (100 - effects.low_percent) / 100 as decimal(18, 4)
+        ) as realised_profit_low,
+        cast(totals.prevented_cost - totals.realised_profit as double)
+        / nullif(cast(totals.prevented_cost as double), 0) as break_even_effect_share,
         1000 * cast(totals.realised_profit as double) / totals.line_count
             as gain_over_never_per_thousand,
         intervals.over_never_lo as gain_over_never_lo,
@@ -281,6 +322,7 @@ final as (
             totals.source = intervals.source
             and totals.rule = intervals.rule
             and totals.threshold_percent is not distinct from intervals.threshold_percent
+    cross join effects
 
 )
 

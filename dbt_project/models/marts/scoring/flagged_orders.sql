@@ -6,12 +6,43 @@ with lines as (
         *,
         row_number() over (
             partition by source, order_id
-            order by expected_gain desc, return_probability desc, order_line_id
+            order by counted_gain desc, return_probability desc, order_line_id
         ) as gain_rank,
         row_number() over (
             partition by source, order_id order by return_probability desc, order_line_id
         ) as risk_rank
     from {{ ref('int_flagged_lines') }}
+
+),
+
+sources as (
+
+    select
+        source,
+        reporting_currency
+    from {{ ref('int_sources') }}
+
+),
+
+actions as (
+
+    select
+        source,
+        action,
+        min(instruction) as instruction
+    from {{ ref('return_actions') }}
+    group by source, action
+
+),
+
+main_reasons as (
+
+    select
+        source,
+        order_line_id,
+        sentence
+    from {{ ref('order_return_reasons') }}
+    where rank = 1
 
 ),
 
@@ -25,6 +56,8 @@ orders as (
         min(ordered_date) as ordered_date,
         max(case when is_actionable then 1 else 0 end) = 1 as is_actionable,
         max(case when is_of_high_returner then 1 else 0 end) = 1 as is_of_high_returner,
+        max(customer_lines_before) as customer_lines_before,
+        max(customer_returned_lines_before) as customer_returned_lines_before,
         count(*) as order_lines,
         sum(case when is_high_risk then 1 else 0 end) as high_risk_lines,
         max(return_probability) as highest_probability,
@@ -32,9 +65,12 @@ orders as (
         cast(sum(cast(return_probability as decimal(18, 12))) as double) as expected_returned_lines,
         sum(ordered_amount) as ordered_amount,
         sum(expected_cost) as expected_cost,
-        max(case when gain_rank = 1 then recommended_action end) as recommended_action,
+        max(
+            case when gain_rank = 1 then case when counted_gain > 0 then recommended_action end end
+        ) as action,
         max(case when gain_rank = 1 then order_line_id end) as action_order_line_id,
-        max(case when gain_rank = 1 then expected_gain end) as expected_gain,
+        sum(case when counted_gain > 0 then 1 else 0 end) as actions,
+        sum(counted_gain) as expected_gain,
         max(as_of_date) as as_of_date
     from lines
     group by source, order_id
@@ -54,6 +90,31 @@ ranked as (
 
 ),
 
+worded as (
+
+    select
+        ranked.*,
+        sources.reporting_currency,
+        actions.instruction,
+        coalesce(action_reasons.sentence, risk_reasons.sentence) as main_reason
+    from ranked
+    inner join sources
+        on ranked.source = sources.source
+    left join actions
+        on
+            ranked.source = actions.source
+            and ranked.action = actions.action
+    left join main_reasons as action_reasons
+        on
+            ranked.source = action_reasons.source
+            and ranked.action_order_line_id = action_reasons.order_line_id
+    left join main_reasons as risk_reasons
+        on
+            ranked.source = risk_reasons.source
+            and ranked.riskiest_order_line_id = risk_reasons.order_line_id
+
+),
+
 final as (
 
     select
@@ -66,7 +127,8 @@ final as (
         case
             when high_risk_lines > 0 and is_of_high_returner then 'high risk, High Returner'
             when high_risk_lines > 0 then 'high risk'
-            else 'High Returner'
+            when is_of_high_returner then 'High Returner'
+            else 'worth acting'
         end as reason,
         cast(order_lines as bigint) as order_lines,
         cast(high_risk_lines as bigint) as high_risk_lines,
@@ -75,30 +137,60 @@ final as (
         expected_returned_lines,
         cast(ordered_amount as decimal(18, 4)) as ordered_amount,
         cast(expected_cost as decimal(18, 4)) as expected_cost,
-        recommended_action,
+        coalesce(action, 'ship') as recommended_action,
         action_order_line_id,
+        cast(actions as bigint) as actions,
         cast(expected_gain as decimal(18, 4)) as expected_gain,
         cast(money_rank as bigint) as money_rank,
         concat(
+            'Of ',
             cast(order_lines as string),
-            case when order_lines = 1 then ' line, ' else ' lines, ' end,
+            case when order_lines = 1 then ' line ' else ' lines ' end,
             cast(cast(expected_returned_lines as decimal(18, 1)) as string),
+            case when is_actionable then ' is' else ' was' end,
             ' expected to come back',
             coalesce(
-                concat(' at a cost of ', cast(cast(expected_cost as decimal(18, 2)) as string)), ''
+                concat(
+                    ', at a cost of ', cast(cast(expected_cost as decimal(18, 2)) as string), ' ',
+                    reporting_currency
+                ),
+                ''
             ),
-            case when is_of_high_returner then '; the customer often sends things back' else '' end,
+            '.',
+            coalesce(concat(' ', main_reason, '.'), ''),
             case
-                when recommended_action = 'ship' then '; nothing to do about it pays: ship'
+                when is_of_high_returner and coalesce(main_reason, '') not like '%sent back%'
+                    then
+                    concat(
+                        ' The customer had sent back ',
+                        cast(customer_returned_lines_before as string), ' of ',
+                        cast(customer_lines_before as string), ' earlier lines.'
+                    )
+                else ''
+            end,
+            case
+                when not is_actionable
+                    then ' It is delivered or too old to be stopped: to look back on.'
+                when action is null then ' Nothing that can be done about it pays: ship it.'
                 else
                     concat(
-                        '; ', replace(recommended_action, '_', ' '), ' is worth ',
-                        cast(cast(expected_gain as decimal(18, 2)) as string)
+                        ' Do this: ', instruction, '; ',
+                        case
+                            when actions > 1
+                                then
+                                concat(
+                                    'with ', cast(actions - 1 as string),
+                                    ' more of the kind '
+                                )
+                            else ''
+                        end,
+                        'it is worth ', cast(cast(expected_gain as decimal(18, 2)) as string), ' ',
+                        reporting_currency, '.'
                     )
             end
         ) as sentence,
         as_of_date
-    from ranked
+    from worded
 
 )
 

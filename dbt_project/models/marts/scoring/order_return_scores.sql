@@ -98,6 +98,7 @@ final as (
         expected_cost,
         margin_amount,
         recommended_action,
+        action_stage,
         expected_gain,
         model_version,
         is_out_of_sample,
