@@ -219,8 +219,10 @@ def ingredients(proof: Proof, manifest: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _hash(path: str, content: bytes) -> str:
-    """Where a line of SQL breaks says nothing; in Python it does."""
-    words = content if path.endswith(".py") else b" ".join(content.split())
+    """Comments of SQL and where its lines break say nothing; in Python a line break does."""
+    words = content
+    if not path.endswith(".py"):
+        words = b" ".join(re.sub(rb"(?m)^\s*--.*$", b"", content).split())
     return hashlib.sha256(words).hexdigest()[:12]
 
 
