@@ -1,7 +1,7 @@
 -- Monitor: what came back of the last four and eight weeks' sales, against what the entity's own
--- past leads one to expect. Sellers and products are held against others of the same weeks, times what
--- they were worth before; categories and marketplaces against their own year, times what all others
--- do now: neither Christmas nor a crisis that meets everybody is a jump.
+-- past leads one to expect. Sellers and products are held against others of the same weeks, times
+-- what they were worth before; categories and marketplaces against their own year, times what all
+-- others do now: neither Christmas nor a crisis that meets everybody is a jump.
 
 with weeks as (
 

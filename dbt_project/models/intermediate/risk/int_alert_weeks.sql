@@ -1,8 +1,9 @@
 -- What was known at the end of each replayed week: of the lines sold in the last weeks, how many
--- had come back and how many had to be expected back by then. Like is compared with like: lines of the
--- same marketplace and category, so and so many weeks after their sale. Sellers and products are
--- held against what others sold in the same weeks, everything larger against its own year before.
--- Nothing that came later has a part in a week, so a later build says the same of it.
+-- had come back and how many had to be expected back by then. Like is compared with like: lines of
+-- the same marketplace and category, so and so many weeks after their sale. Sellers and products
+-- are held against what others sold in the same weeks, everything larger against its own year
+-- before. These counts are of what was known then; which products are followed, what a return
+-- costs and which lines were cancelled later is known today.
 
 {%- set last = alert_lags() %}
 {%- set prior = policy_value('case_mix_prior_lines') %}
