@@ -546,8 +546,14 @@ def test_factors_of_a_seller_follow_from_the_ledger(marts: Connection) -> None:
 
 
 def test_health_is_worse_where_returns_rise(marts: Connection) -> None:
+    young = marts.execute(
+        "select trend = 'insufficient data', return_rate_weight + trend_weight = 0, "
+        "return_rate_value is null and trend_value is null from marts.marketplace_health"
+    ).fetchall()
+    assert set(young) == {(True, True, True), (False, False, False)}
     rows = marts.execute(
-        "select return_rate_value, return_rate_score from marts.marketplace_health order by 1"
+        "select return_rate_value, return_rate_score from marts.marketplace_health "
+        "where return_rate_value is not null order by 1"
     ).fetchall()
     scores = [score for _, score in rows]
     assert scores == sorted(scores, reverse=True)

@@ -137,13 +137,15 @@ measured as (
 
 ),
 
+-- a window that is too young to be judged is held at what is expected: that is no good mark
 valued as (
 
     select
         *,
         least(1, shrunk_ratio * expected_rate) as adjusted_rate,
-        shrunk_ratio as return_rate_value,
-        shrunk_ratio * expected_rate / nullif(previous_rate, 0) as trend_value,
+        case when is_sufficient then shrunk_ratio end as return_rate_value,
+        case when is_sufficient then shrunk_ratio * expected_rate / nullif(previous_rate, 0) end
+            as trend_value,
         cast(flagged_seller_lines as double) / nullif(seller_lines, 0) as seller_risk_value,
         cast(late_lines as double) / nullif(delivery_lines, 0) as delivery_value,
         cast(lost_lines as double) / nullif(ordered_lines, 0) as cancellations_value,
