@@ -314,7 +314,6 @@ def test_other_services_need_the_extra_and_the_message_names_it(
 
 
 def test_apprise_delivers_where_it_is_installed(desk: Desk, server: Server) -> None:
-    pytest.importorskip("apprise")
     host = f"127.0.0.1:{server.http.server_port}"
     assert desk.send(f"json://{host}/hook") == (2, 2, 0)
     assert server.got[0]["title"] == "[serious] seller a"
