@@ -341,6 +341,8 @@ def assert_equal(found: dict, expected: dict[str, object]) -> None:
 def test_the_policy_names_every_feature_of_the_mart(marts: Connection) -> None:
     columns = rows(marts, "describe marts.return_features")
     keys = ("source", "order_line_id", "order_id", "ordered_at", "ordered_date", "as_of_date")
+    # what the rule of what to do asks of a line besides
+    keys += ("product_id", "ordered_amount", "has_size")
     named = [
         column["column_name"]
         for column in columns
