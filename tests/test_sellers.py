@@ -422,8 +422,8 @@ def test_a_seller_that_has_just_begun_cannot_be_judged(poor: Build) -> None:
 def test_predicted_risk_is_that_of_the_scores_given_before(marts: Connection) -> None:
     """Per marketplace the mean and the share of risky orders; per seller the factor."""
     scored = """
-        select lines.source, coalesce(marketplace, 'unknown') as marketplace, order_id, seller_id,
-            age_days, return_probability, risk_band
+        select lines.source, coalesce(marketplace, 'unknown') as marketplace, lines.order_id,
+            seller_id, age_days, return_probability, risk_band
         from marts.order_lines as lines
         inner join marts.order_return_scores using (source, order_line_id)
         where is_sale and is_out_of_sample and model_version not like 'base_rate%'
