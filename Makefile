@@ -49,7 +49,7 @@ check: lint ## every gate: style, then the tests on both engines side by side
 docs: setup ## the lineage and documentation site, as one file: target/static_index.html
 	@$(BIN)/dbt docs generate --static
 
-bench: setup ## time, memory and ratios of a whole build: LINES=1000000; WHAT=segments, scoring, features, service, keys
+bench: setup ## time, memory and ratios of a whole build: LINES=1000000; WHAT=segments, scoring, explainable, features, service, keys
 	@$(BIN)/python -m benchmarks$(if $(WHAT),.$(WHAT), --lines $(LINES)) $(ARGS)
 
 proof: setup ## figures on many worlds of known truth, where they are stale; ARGS=--subset redoes some

@@ -16,7 +16,7 @@
   `lines` needs source, marketplace, category, payment_method, quantity, ordered_amount, unit_cost
   (or NULL), return_probability, is_out_of_sample, has_signal, and every feature named below;
   `actions` and `rates` are marts.return_actions and marts.return_cost_rates, or some of their rows.
-  Nothing here asks dbt for anything, so that retour/decisions.py can render the same text.
+  Nothing here asks dbt for anything, so that tests can render it for rows of their own.
 -#}
 {% macro return_decisions(columns, lines, actions, rates, slots=12) %}
 {%- set features = [
