@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from retour import model_files
+from retour import lineage, model_files
 from retour.errors import RetourError
 from retour.publish import Published, explain_lock, publish
 from retour.settings import DEFAULT_WAREHOUSE
@@ -84,12 +84,18 @@ def build(settings: Settings, out: TextIO = sys.stdout) -> Published:
     with working_directory(root), Progress(out) as progress:
         progress.begin("Starting dbt")
         run_dbt(["build", *WITHOUT_UNIT_TESTS], settings, warehouse, [progress.event])
+        lineage.refresh(target_path() / "manifest.json", warehouse)
         progress.begin(f"Refreshing the operations marts ({progress.passed()})")
         run_dbt(["run", "--select", "tag:operations"], settings, warehouse, [])
         progress.begin("Publishing")
         published = publish(warehouse)
         progress.say(f"Done: {published.tables} tables, {published.rows:,} rows published")
     return published
+
+
+def target_path() -> Path:
+    """The folder that dbt, run from here, writes its manifest to."""
+    return Path(os.environ.get("DBT_TARGET_PATH") or "target")
 
 
 def run_dbt(

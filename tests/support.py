@@ -23,7 +23,13 @@ ONLINE_RETAIL_FILE = SHARED / "data" / "online_retail_ii_2009_2010.parquet"
 WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 
 # what mart_hashes leaves out
-OPERATIONS_MARTS = ("alert_deliveries", "load_files", "run_results", "score_requests")
+OPERATIONS_MARTS = (
+    "alert_deliveries",
+    "column_lineage",
+    "load_files",
+    "run_results",
+    "score_requests",
+)
 ROW_ADDRESS = ("file", "row_number")
 
 

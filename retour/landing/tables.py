@@ -12,7 +12,12 @@ from retour.landing.reading import RawFile, Reading, cannot_be_read, identifier,
 
 SCRATCH = "__landing"
 # folders of ops, each a table of the same name, and the format of what runs and requests leave
-OPS_TABLES = {"run_results": "parquet", "score_requests": "jsonl", "alert_deliveries": "parquet"}
+OPS_TABLES = {
+    "run_results": "parquet",
+    "score_requests": "jsonl",
+    "alert_deliveries": "parquet",
+    "column_lineage": "parquet",
+}
 LOG_TABLES = {
     "load_files": (
         "source varchar, table_name varchar, file varchar, file_sha256 varchar, "
@@ -39,6 +44,11 @@ LOG_TABLES = {
         "delivery_id varchar, source varchar, alert_id varchar, severity_rank bigint, "
         "severity varchar, target varchar, status varchar, attempts bigint, message varchar, "
         "attempted_at varchar"
+    ),
+    "column_lineage": (
+        "target_schema varchar, target_table varchar, target_column varchar, "
+        "source_schema varchar, source_table varchar, source_column varchar, "
+        "transformation varchar"
     ),
     # what landing remembers between builds: hashes of configs, and of files by size and times
     "landing_state": "name varchar, value varchar",
