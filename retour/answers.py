@@ -1,8 +1,12 @@
 """The demo's questions: queries on the published marts, printed with their real results.
 
 README.md carries the first one between two HTML comments; a test keeps it equal to the warehouse.
+Pages of docs/ show results below their queries in the same form; `python -m retour.answers PAGE …`
+writes them anew from the published file.
 """
 
+import re
+import sys
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -111,3 +115,24 @@ def cell(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return str(value)
     return f"{value:,.2f}" if isinstance(value, Decimal) else f"{value:,}"
+
+
+# a query, and the table of its result below it, if the page shows one
+SHOWN = re.compile(r"(```sql\n(?P<query>[^`]+)```\n\n)(?P<table>(?:\|.*\n)+)")
+
+
+def refresh(page: str, connection: duckdb.DuckDBPyConnection) -> str:
+    """A page with the table below each query replaced by the query's real result."""
+
+    def real(match: re.Match[str]) -> str:
+        cursor = connection.execute(match["query"])
+        names = [column[0] for column in cursor.description]
+        return f"{match[1]}{table(names, cursor.fetchall())}\n"
+
+    return SHOWN.sub(real, page)
+
+
+if __name__ == "__main__":
+    with duckdb.connect("data/published/retour.duckdb", read_only=True) as published:
+        for name in sys.argv[1:]:
+            Path(name).write_text(refresh(Path(name).read_text(), published))
