@@ -3,11 +3,17 @@
 DuckDB locks a file for the whole process that writes it, so analysts and BI tools never open the
 warehouse itself. They open `published/retour.duckdb`, which is written beside its final place and
 swapped in by one rename: a reader sees the old file or the new one, never half of either.
+
+What ends it in the middle, `kill -9` included, leaves the last published file as it was; what was
+half written is removed by the next publish. A warehouse whose build failed or was cut off is not
+published: its tables need not belong together.
 """
 
 import contextlib
+import fcntl
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +35,26 @@ RULES = (
     ("intermediate", "int_ids_excluded"),
     ("intermediate", "int_products_deduplicated"),
 )
+# the descriptions of the two tables that only the published file has; None: of the table itself
+PUBLICATION: dict[str, dict[str | None, str]] = {
+    "publication": {
+        None: "One row per source in this file: which build it comes from and how far its data go.",
+        "source": "The source, the first part of every key.",
+        "as_of_date": "The newest event in the source's data, or the date the build was asked for.",
+        "build_id": "dbt's id of the build, as in marts.run_results from the next build on.",
+        "published_at": "When this file was written (UTC).",
+        "duckdb_version": "The engine that wrote this file.",
+    },
+    "publication_tables": {
+        None: "One row per table in this file: how many rows it has, and what tells them apart.",
+        "schema_name": "marts, or reports.",
+        "table_name": "The table.",
+        "table_rows": "Its rows.",
+        "key_columns": "The columns that tell its rows apart, with commas between; proved by the"
+        " build, also where the table has no PRIMARY KEY.",
+        "description": "What a row is, and who uses it.",
+    },
+}
 # dbt's names for tables that an interrupted run left behind
 UNFINISHED = r"__dbt_(tmp|backup)$"
 
@@ -51,7 +77,8 @@ def publish(warehouse: Path, say: Callable[[str], None] = lambda message: None) 
     """Copy the public marts of a warehouse into its published file and swap it in.
 
     `say` is called with one short text per table. Raises RetourError, and leaves the published
-    file as it was, if the warehouse is missing, locked, without marts, or the copy fails.
+    file as it was, if the warehouse is missing, locked, without marts or half built, or the copy
+    fails. A second publish of the same warehouse waits for the first.
     """
     if not warehouse.is_file():
         raise RetourError(f"There is no warehouse at {warehouse}: run `make build` first.")
@@ -62,23 +89,25 @@ def publish(warehouse: Path, say: Callable[[str], None] = lambda message: None) 
         )
     target = published_path(warehouse)
     target.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(target)
-    # the process id says whose file it is, so that a second publish does not remove it
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    try:
-        tables, rows = copy_marts(warehouse, temporary, say)
-        models = saved_models(temporary)
-        for problem in publish_models(warehouse, target.parent, models):
-            say(problem)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(target)
-        fsync_folder(target.parent)
-        remove_others(target.parent, models)
-    except duckdb.Error as error:
-        raise RetourError(f"Publishing {target} failed, it is as it was: {error}") from error
-    finally:
-        remove(temporary)
+    temporary = target.with_name(f"{target.name}.tmp")
+    with alone(target.parent, say):
+        remove_leftovers(target)
+        try:
+            tables, rows = copy_marts(warehouse, temporary, say)
+            models = saved_models(temporary)
+            for problem in publish_models(warehouse, target.parent, models):
+                say(problem)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            # nobody writes into it by mistake; the next publish replaces it all the same
+            temporary.chmod(0o444)
+            temporary.replace(target)
+            fsync_folder(target.parent)
+            remove_others(target.parent, models)
+        except (duckdb.Error, OSError) as error:
+            raise RetourError(f"Publishing {target} failed, it is as it was: {error}") from error
+        finally:
+            remove_leftovers(target)
     return Published(target, tables, rows)
 
 
@@ -139,6 +168,11 @@ def copy_marts(warehouse: Path, copy: Path, say: Callable[[str], None]) -> tuple
             connection.execute(f"attach {literal(warehouse)} as warehouse (read_only)")
         except duckdb.Error as error:
             raise RetourError(explain_lock(warehouse, error)) from error
+        if interrupted := interrupted_run(connection):
+            raise RetourError(
+                f"{warehouse} is half built ({interrupted} was cut off): nothing was published."
+                " Run `make build` again; what is published stays as it is."
+            )
         version = f"storage_version '{STORAGE_VERSION}'"
         connection.execute(f"attach {literal(copy)} as published ({version})")
         relations = public_relations(connection)
@@ -148,18 +182,48 @@ def copy_marts(warehouse: Path, copy: Path, say: Callable[[str], None]) -> tuple
         connection.execute("use published; begin")
         for schema in sorted({schema for schema, *_ in relations}):
             connection.execute(f"create schema {quoted(schema)}")
-        keys, comments = primary_keys(connection), described(connection)
-        total = 0
+        keys, comments = keys_of(connection), described(connection)
+        contents = []
         for schema, name, definition in relations:
-            key = keys.get((schema, name), [])
-            rows = copy_relation(connection, schema, name, definition, key)
-            copy_comments(connection, schema, name, comments.get((schema, name), []))
-            total += rows
+            key, is_constraint = keys.get((schema, name), ([], False))
+            # large tables come as they are: to sort them would cost more than to copy them
+            order = key if is_constraint else []
+            rows = copy_relation(connection, schema, name, definition, order)
+            described_by = comments.get((schema, name), [])
+            copy_comments(connection, schema, name, described_by)
+            about = next((comment for column, comment in described_by if column is None), None)
+            contents.append((schema, name, rows, ", ".join(key) or None, about))
             say(f"{schema}.{name}: {rows:,} rows")
         copy_rules(connection)
-        write_publication(connection)
+        write_publication(connection, contents)
         connection.execute("commit; use memory; checkpoint published; detach published")
-        return len(relations), total
+        return len(relations), sum(rows for _, _, rows, *_ in contents)
+
+
+def interrupted_run(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """The run of dbt that began to change the warehouse and did not end, in words."""
+    if not has_table(connection, "raw", "runs"):
+        return None
+    runs = connection.execute(
+        """
+        select 'dbt ' || command || ' of ' || strftime(started_at, '%Y-%m-%d %H:%M:%S') || ' UTC'
+        from warehouse.raw.runs
+        where finished_at is null
+        order by started_at
+        limit 1
+        """
+    ).fetchall()
+    return runs[0][0] if runs else None
+
+
+def has_table(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> bool:
+    """Whether the warehouse has this table."""
+    (count,) = one(
+        connection,
+        "select count(*) from duckdb_tables() where database_name = 'warehouse'"
+        f" and schema_name = {literal(schema)} and table_name = {literal(name)}",
+    )
+    return count > 0
 
 
 def public_relations(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str | None]]:
@@ -188,9 +252,9 @@ def copy_relation(
     schema: str,
     name: str,
     definition: str | None,
-    key: list[str],
+    order: list[str],
 ) -> int:
-    """Copy one table with types and constraints, in the order of its key; its rows.
+    """Copy one table with types and constraints, ordered by these columns if any; its rows.
 
     A view becomes a table, because what it reads is not published.
     """
@@ -200,8 +264,8 @@ def copy_relation(
         connection.execute(f"create table {target} as select * from {source}")
     else:
         connection.execute(definition)
-        order = f" order by {', '.join(map(quoted, key))}" if key else ""
-        connection.execute(f"insert into {target} select * from {source}{order}")
+        ordered = f" order by {', '.join(map(quoted, order))}" if order else ""
+        connection.execute(f"insert into {target} select * from {source}{ordered}")
     (rows,) = one(connection, f"select count(*) from {target}")
     (expected,) = one(connection, f"select count(*) from {source}")
     if rows != expected:
@@ -227,8 +291,17 @@ def copy_rules(connection: duckdb.DuckDBPyConnection) -> None:
 # the catalog is asked once for all tables: each question reads all of it
 
 
-def primary_keys(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], list[str]]:
-    """The columns of the primary key of each warehouse table that has one."""
+def keys_of(
+    connection: duckdb.DuckDBPyConnection,
+) -> dict[tuple[str, str], tuple[list[str], bool]]:
+    """The columns of the key of each warehouse table, and whether they are its PRIMARY KEY; tables
+    too large for the index of one declare a key (`meta.key`) that a test proves."""
+    declared = []
+    if has_table(connection, "raw", "mart_keys"):
+        declared = connection.execute(
+            "select schema_name, table_name, list(column_name order by position)"
+            " from warehouse.raw.mart_keys group by schema_name, table_name"
+        ).fetchall()
     keys = connection.execute(
         """
         select schema_name, table_name, constraint_column_names
@@ -236,7 +309,9 @@ def primary_keys(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str],
         where database_name = 'warehouse' and constraint_type = 'PRIMARY KEY'
         """
     ).fetchall()
-    return {(schema, name): key for schema, name, key in keys}
+    return {(schema, name): (key, False) for schema, name, key in declared} | {
+        (schema, name): (key, True) for schema, name, key in keys
+    }
 
 
 def described(
@@ -279,10 +354,18 @@ def copy_comments(
         connection.execute(f"comment on {of} is {literal(comment)}")
 
 
-def write_publication(connection: duckdb.DuckDBPyConnection) -> None:
-    """Write marts.publication, which says what this file is: the build and its as-of dates."""
+def write_publication(connection: duckdb.DuckDBPyConnection, contents: list[tuple]) -> None:
+    """Write what this file is: marts.publication, the build and its as-of dates, and
+    marts.publication_tables, what is in it (`contents`: schema, name, rows, key, description)."""
+    build_id = "(select max_by(invocation_id, started_at) from warehouse.marts.run_results" + (
+        " where command = 'build')"
+    )
+    if has_table(connection, "raw", "runs"):
+        # run_results does not know the run that wrote it
+        newest = "select max_by(invocation_id, started_at) from warehouse.raw.runs"
+        build_id = f"coalesce(({newest} where command = 'build'), {build_id})"
     connection.execute(
-        """
+        f"""
         create table published.marts.publication (
             source varchar primary key,
             as_of_date date,
@@ -294,11 +377,7 @@ def write_publication(connection: duckdb.DuckDBPyConnection) -> None:
         select
             sources.source,
             sources.as_of_date,
-            (
-                select max_by(invocation_id, started_at)
-                from warehouse.marts.run_results
-                where command = 'build'
-            ) as build_id,
+            {build_id} as build_id,
             cast(current_timestamp at time zone 'UTC' as timestamp) as published_at,
             version() as duckdb_version
         from (
@@ -307,20 +386,22 @@ def write_publication(connection: duckdb.DuckDBPyConnection) -> None:
             group by source
         ) as sources
         order by sources.source;
-        comment on table published.marts.publication is
-            'One row per source in this file: which build it comes from and how far its data go.';
-        comment on column published.marts.publication.source is
-            'The source, the first part of every key.';
-        comment on column published.marts.publication.as_of_date is
-            'The newest event in the source''s data, or the date the build was asked for.';
-        comment on column published.marts.publication.build_id is
-            'dbt''s id of the build, as in marts.run_results.';
-        comment on column published.marts.publication.published_at is
-            'When this file was written (UTC).';
-        comment on column published.marts.publication.duckdb_version is
-            'The engine that wrote this file.';
+        create table published.marts.publication_tables (
+            schema_name varchar,
+            table_name varchar,
+            table_rows bigint not null,
+            key_columns varchar,
+            description varchar,
+            primary key (schema_name, table_name)
+        )
         """
     )
+    if contents:
+        connection.executemany(
+            "insert into published.marts.publication_tables values (?, ?, ?, ?, ?)", contents
+        )
+    for name, comments in PUBLICATION.items():
+        copy_comments(connection, "marts", name, list(comments.items()))
 
 
 def explain_lock(warehouse: Path, error: Exception) -> str:
@@ -336,29 +417,25 @@ def explain_lock(warehouse: Path, error: Exception) -> str:
     )
 
 
+@contextlib.contextmanager
+def alone(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a folder for oneself; another who asks for it waits. A killed holder lets go."""
+    with open_folder(folder) as descriptor:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another publish into {folder}")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
 def remove_leftovers(target: Path) -> None:
-    """Remove the temporary files of publishes that were interrupted."""
-    for leftover in target.parent.glob(f"{target.name}.*.tmp"):
-        pid = leftover.name.removeprefix(f"{target.name}.").removesuffix(".tmp")
-        if not (pid.isdigit() and is_running(int(pid))):
-            remove(leftover)
-
-
-def remove(temporary: Path) -> None:
-    """Remove a temporary database and its log, if they are there."""
-    for path in (temporary, temporary.with_name(f"{temporary.name}.wal")):
-        path.unlink(missing_ok=True)
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process of this machine has this id."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    """Remove what publishes that were cut off have left: half a database, its log, its spill."""
+    for leftover in target.parent.glob(f"{target.name}.*tmp*"):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def fsync_folder(folder: Path) -> None:

@@ -26,6 +26,7 @@ WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 OPERATIONS_MARTS = (
     "alert_deliveries",
     "column_lineage",
+    "exports",
     "load_files",
     "run_results",
     "score_requests",

@@ -172,14 +172,16 @@ def described_columns(manifest: dict) -> dict[str, set[str]]:
     return described
 
 
-def test_every_mart_is_public_contracted_and_keyed(demo: Build) -> None:
-    marts = [
+def test_every_mart_is_public_contracted_and_keyed(
+    demo: Build, marts: duckdb.DuckDBPyConnection
+) -> None:
+    nodes = [
         node
         for node in demo.manifest["nodes"].values()
         if node["resource_type"] == "model" and node["schema"] in {"marts", "reports"}
     ]
-    assert marts
-    for mart in marts:
+    assert nodes
+    for mart in nodes:
         columns = mart["columns"].values()
         keys = [
             *mart["constraints"],
@@ -189,8 +191,18 @@ def test_every_mart_is_public_contracted_and_keyed(demo: Build) -> None:
         assert mart["access"] == "public", mart["name"]
         assert mart["group"], mart["name"]
         has_key = any(key["type"] == "primary_key" for key in keys)
-        assert has_key or mart["unique_id"] in asserted_by(demo.manifest, f"assert_{mart['name']}")
+        declared = mart["config"]["meta"].get("key", [])
+        assert has_key != bool(declared), f"{mart['name']}: one key, constraint or meta.key"
         assert mart["description"].startswith("One row per "), mart["name"]
+        if declared:
+            assert mart["unique_id"] in asserted_by(demo.manifest, f"assert_{mart['name']}")
+            columns = ", ".join(declared)
+            filled = " and ".join(f"{column} is not null" for column in declared)
+            counts = marts.execute(
+                f"select count(*), count(distinct ({columns})), count(*) filter ({filled})"
+                f" from {mart['schema']}.{mart['name']}"
+            ).fetchall()
+            assert len(set(counts[0])) == 1, f"{mart['name']}: {declared} is no key"
 
 
 def asserted_by(manifest: dict, name: str) -> list[str]:

@@ -12,6 +12,7 @@ config: which files feed which table · folder: what stands in the raw folder ·
 csv_files, parquet_files: one file as a SELECT of text · tables: schema raw.
 """
 
+import contextlib
 import datetime as dt
 import hashlib
 import importlib
@@ -29,7 +30,7 @@ from retour.landing.config import Table, load_configs
 from retour.landing.csv_files import CsvFile
 from retour.landing.folder import Found, LoadFile, RawFolder, stamp
 from retour.landing.parquet_files import read_parquet
-from retour.landing.reading import FileError, RawFile, Reading, cannot_be_read, plain_errors
+from retour.landing.reading import FileError, RawFile, Reading, cannot_be_read, plain_errors, text
 from retour.landing.tables import OPS_TABLES, Changes, RawTables
 from retour.settings import DEFAULT_WAREHOUSE, DEMO, LandingError, check_vars, listing, resolve
 
@@ -54,7 +55,9 @@ class Plugin(BasePlugin):
         from dbt.flags import get_flags
 
         check_vars(getattr(get_flags(), "VARS", None) or {})
-        Path(creds.path).absolute().parent.mkdir(parents=True, exist_ok=True)
+        warehouse = Path(creds.path).absolute()
+        warehouse.parent.mkdir(parents=True, exist_ok=True)
+        replay_log(warehouse)
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Land what is new; an error ends the command with its sentence."""
@@ -69,6 +72,19 @@ class Plugin(BasePlugin):
         except (duckdb.Error, OSError) as error:
             # dbt would print these with a traceback
             raise LandingError(f"Landing failed and changed nothing: {error}") from error
+
+
+def replay_log(warehouse: Path) -> None:
+    """Bring the log that a killed run left into the warehouse.
+
+    DuckDB does so by itself when it opens a file, but as the first database of a connection it
+    fails where the log describes a column of a table with CHECKs ("no default database set"); as an
+    attached one it does not. What else is wrong with the file is said when dbt opens it.
+    """
+    if not warehouse.with_name(f"{warehouse.name}.wal").is_file():
+        return
+    with contextlib.suppress(duckdb.Error), duckdb.connect() as connection:
+        connection.execute(f"attach {text(str(warehouse))} as warehouse; checkpoint warehouse")
 
 
 def land(

@@ -17,6 +17,7 @@ OPS_TABLES = {
     "score_requests": "jsonl",
     "alert_deliveries": "parquet",
     "column_lineage": "parquet",
+    "exports": "parquet",
 }
 LOG_TABLES = {
     "load_files": (
@@ -49,6 +50,11 @@ LOG_TABLES = {
         "target_schema varchar, target_table varchar, target_column varchar, "
         "source_schema varchar, source_table varchar, source_column varchar, "
         "transformation varchar"
+    ),
+    "exports": (
+        "export_id varchar, schema_name varchar, table_name varchar, format varchar, "
+        "target varchar, build_id varchar, status varchar, table_rows bigint, checksum varchar, "
+        "message varchar, seconds double, started_at varchar"
     ),
     # what landing remembers between builds: hashes of configs, and of files by size and times
     "landing_state": "name varchar, value varchar",
