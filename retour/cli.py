@@ -1,4 +1,4 @@
-"""The command line: `retour build`, `publish`, `score`, `serve`, `demo`."""
+"""The command line: `retour build`, `publish`, `export`, `score`, `serve`, `demo`."""
 
 import datetime
 import os
@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from retour import alerts, answers
+from retour import export as exports
 from retour.build import Settings, build, project_root, shown
 from retour.errors import RetourError
 from retour.publish import publish, published_path
@@ -82,6 +83,39 @@ def publish_command(warehouse: Path | None) -> None:
     path = Settings(warehouse=warehouse).warehouse_path(project_root())
     published = publish(path, say=click.echo)
     click.echo(f"{published.tables} marts, {published.rows:,} rows: {shown(published.path)}")
+
+
+@main.command("export")
+@click.option("--to", type=click.Choice(list(exports.FORMATS)), required=True, help="Format.")
+@click.option(
+    "--target",
+    help="Folder (default: data/exports/FORMAT), or address of the database, better in the"
+    f" environment variable {exports.ENVIRONMENT} if it has a password.",
+)
+@click.option("--tables", help="Only these, with commas between; publication comes along.")
+@click.option("--warehouse", type=FILE, help="Whose marts (default: data/warehouse.duckdb).")
+@click.option("--published", type=FILE, help="Published file, if it is elsewhere.")
+@click.option("--no-escape", is_flag=True, help="csv, xlsx: leave texts like =1+1 as they are.")
+def export_command(
+    to: str,
+    target: str | None,
+    tables: str | None,
+    warehouse: Path | None,
+    published: Path | None,
+    no_escape: bool,
+) -> None:
+    """Export the published marts to files or a database: whole and verified, or not at all."""
+    path = Settings(warehouse=warehouse).warehouse_path(project_root())
+    outcome = exports.export(
+        to=to,
+        published=published or published_path(path),
+        ops=path.parent / "ops",
+        target=target,
+        tables=[name.strip() for name in tables.split(",") if name.strip()] if tables else None,
+        escape=not no_escape,
+        say=click.echo,
+    )
+    click.echo(f"{outcome.tables} tables, {outcome.rows:,} rows: {outcome.target}")
 
 
 @main.command("score")

@@ -1,15 +1,17 @@
 """Export: the published marts to where other tools read, whole and verified, or not at all.
 
 What is exported is what the published file says of itself: its tables, columns, types, keys and
-descriptions, no list of names. Each kind of target is a module with one function `write`; it writes
-beside what is live, compares rows and sums with the published file, and swaps only then. What became
-of each table is remembered in the ops folder, which the next build lands as marts.exports.
+descriptions; there is no list of names. Each kind of target is a module with a function `write`,
+which writes beside what is live, compares rows and sums with the published file, and swaps only
+then. What became of each table is remembered in the ops folder; the next build lands it as
+marts.exports.
 """
 
 import datetime as dt
 import importlib
 import os
 import re
+import shutil
 import time
 import urllib.parse
 import uuid
@@ -218,8 +220,6 @@ def without_password(address: str) -> str:
 @contextmanager
 def spool_in(folder: Path) -> Iterator[Path]:
     """A folder for files in between; that of an export that was killed is removed first."""
-    import shutil
-
     spool = folder / ".spool"
     shutil.rmtree(spool, ignore_errors=True)
     spool.mkdir(mode=0o700)

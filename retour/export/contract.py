@@ -1,5 +1,6 @@
 """What a published file says of itself, and what is compared after an export."""
 
+import datetime as dt
 import hashlib
 import json
 import re
@@ -66,7 +67,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figures:
-    """What must be the same on both sides: rows, values that are not NULL, sums of exact columns."""
+    """What must be the same on both sides: rows, filled values, sums of exact columns."""
 
     rows: int
     filled: tuple[int, ...]
@@ -128,6 +129,17 @@ def figures_of(columns: Sequence[Column], row: Sequence) -> Figures:
     )
 
 
+def check_names(tables: Sequence[Table], longest: int, database: str) -> None:
+    """Raise RetourError if a name is longer than a database can hold, in bytes."""
+    for table in tables:
+        for name in (table.name, *(column.name for column in table.columns)):
+            if len(name.encode()) > longest:
+                raise RetourError(
+                    f"Names in {database} have at most {longest} bytes: {name[:longest]}… has"
+                    f" {len(name.encode()):,}."
+                )
+
+
 class Source:
     """A published file, open for as long as an export takes: a new publish does not change it."""
 
@@ -139,7 +151,7 @@ class Source:
             # attached, because the name of a published file may be that of a schema
             self.connection.execute(f"attach {literal(published)} as published (read_only)")
             self.tables = self._tables()
-            self.as_of_dates, self.build_id = self._publication()
+            self.as_of_dates, self.build_id, self.published_at = self._publication()
         except duckdb.Error as error:
             self.connection.close()
             raise RetourError(f"{published} cannot be read: {error}") from error
@@ -205,9 +217,11 @@ class Source:
             keys = {(schema, name): tuple(key.split(", ")) for schema, name, key in declared} | keys
         return keys
 
-    def _publication(self) -> tuple[dict[str, str], str | None]:
+    def _publication(self) -> tuple[dict[str, str], str | None, dt.datetime]:
+        """As-of date by source, the build, and when the file was published."""
         rows = self.connection.execute(
-            "select source, cast(as_of_date as varchar), build_id from published.marts.publication"
-            " order by source"
+            "select source, cast(as_of_date as varchar), build_id, published_at"
+            " from published.marts.publication order by source"
         ).fetchall()
-        return {source: date for source, date, _ in rows}, rows[0][2] if rows else None
+        dates = {source: date for source, date, *_ in rows}
+        return (dates, *rows[0][2:]) if rows else (dates, None, dt.datetime(1970, 1, 1))
