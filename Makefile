@@ -47,7 +47,7 @@ check: lint $(if $(CI),servers) ## every gate: style, then the tests on both eng
 	echo "The suite on DuckDB 2.0.0:"; cat "$$other"; rm "$$other"; exit $$failed
 
 # a runner of CI has nothing yet: there the tests that need these must not be skipped
-servers: ## what tests of exports need beside .venv: PostgreSQL and MariaDB (apt-get, root), pantab
+servers: ## what tests of exports need beside .venv: PostgreSQL and MariaDB (apt-get, root), Tableau
 	@command -v mariadbd >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
 		--no-install-recommends postgresql mariadb-server; }

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-PASSWORD = "hunter2:@/ü"
-QUOTED_PASSWORD = "hunter2%3A%40%2F%C3%BC"
+PASSWORD = "hunter2:@/%"
+QUOTED_PASSWORD = "hunter2%3A%40%2F%25"
 
 
 def missing(what: str) -> None:
@@ -167,9 +167,9 @@ class MariaDB(Server):
             ]
         )
         script.write_text(
-            f"alter user root@localhost identified by '{PASSWORD}';"
-            f"create user root@'127.0.0.1' identified by '{PASSWORD}';"
-            "grant all on *.* to root@'127.0.0.1' with grant option;"
+            f"alter user root@localhost identified by '{PASSWORD}';\n"
+            f"create or replace user root@'127.0.0.1' identified by '{PASSWORD}';\n"
+            "grant all on *.* to root@'127.0.0.1' with grant option;\n"
         )
         self.first_time = [f"--init-file={script}"]
 

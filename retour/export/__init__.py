@@ -35,7 +35,7 @@ FORMATS = {
     "parquet": ("files", None, None),
     "csv": ("files", None, None),
     "xlsx": ("excel", "excel", "xlsxwriter"),
-    "hyper": ("hyper", "tableau", "pantab"),
+    "hyper": ("hyper", "tableau", "tableauhyperapi"),
     "postgres": ("postgres", "postgres", "psycopg"),
     "mysql": ("mysql", "mysql", "pymysql"),
 }

@@ -79,7 +79,11 @@ def connect(address: str) -> pymysql.Connection:
         "host": parts.hostname,
         "port": parts.port or 3306,
         "user": urllib.parse.unquote(parts.username) if parts.username else None,
-        "password": urllib.parse.unquote(parts.password or "") or os.environ.get("MYSQL_PWD"),
+        # bytes: a str would be sent as latin-1
+        "password": (
+            urllib.parse.unquote(parts.password or "") or os.environ.get("MYSQL_PWD", "")
+        ).encode()
+        or None,
         "unix_socket": query.pop("unix_socket", None),
     }
     if "ssl_ca" in query:
