@@ -1,7 +1,8 @@
 # The front door: `make` alone prints what there is. Nothing here needs an activated environment,
 # root, or a network beyond the package index.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test check servers docs bench proof lint format lock clean
+.PHONY: help setup demo build test check servers docs report report-screens bench proof lint format \
+	lock clean
 
 SOURCES ?=
 RAW ?=
@@ -22,12 +23,12 @@ PYTHON_3_11 = $(shell for python in python3.11 python3 python3.12 python3.13; do
 INSTALL = $(or $(PYTHON_3_11),$(error No Python 3.11 or newer found on the PATH)) requirements/install.py
 
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install the environment into .venv (nothing to do when it is up to date)
 	@$(INSTALL) $(ENV) $(LOCKS)
 
-demo: setup ## sample data, build, publish; prints where things are and three queries to try
+demo: setup ## sample data, build, publish, report; prints where things are and three queries to try
 	@$(BIN)/retour demo
 
 build: setup ## build and publish your own data: SOURCES=a,b RAW=dir WAREHOUSE=file
@@ -55,6 +56,12 @@ servers: ## what tests of exports need beside .venv: PostgreSQL and MariaDB (apt
 
 docs: setup ## the lineage and documentation site, as one file: target/static_index.html
 	@$(BIN)/dbt docs generate --static
+
+report: setup ## the report site over the published data; ARGS='--single-file FILE' for mail
+	@$(BIN)/retour report $(ARGS)
+
+report-screens: report ## pictures of every page of the report: light, dark, phone, print (needs chromium)
+	@$(BIN)/python -m reports.screens data/published/report target/screens
 
 bench: setup ## time, memory and ratios of a whole build: LINES=1000000; WHAT=segments, scoring, explainable, features, service, keys
 	@$(BIN)/python -m benchmarks$(if $(WHAT),.$(WHAT), --lines $(LINES)) $(ARGS)

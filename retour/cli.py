@@ -1,4 +1,4 @@
-"""The command line: `retour build`, `publish`, `export`, `score`, `serve`, `demo`."""
+"""The command line: `retour build`, `publish`, `report`, `export`, `score`, `serve`, `demo`."""
 
 import datetime
 import os
@@ -118,6 +118,31 @@ def export_command(
     click.echo(f"{outcome.tables} tables, {outcome.rows:,} rows: {outcome.target}")
 
 
+@main.command("report")
+@click.option("--published", type=FILE, help="Published file (data/published/retour.duckdb).")
+@click.option("--output", type=FOLDER, help="Folder to write (default: report beside that file).")
+@click.option("--single-file", type=FILE, help="Write one HTML file instead, for mail.")
+@click.option("--source", help="The source that the single file shows (default: the first).")
+@click.option("--docs", help="Address of the documentation site, for the link in the footer.")
+def report_command(
+    published: Path | None,
+    output: Path | None,
+    single_file: Path | None,
+    source: str | None,
+    docs: str | None,
+) -> None:
+    """Write the report: static pages over the published file, to be opened from disk."""
+    # here, not above: only this command and the demo need it
+    from reports.render import render, render_single_file
+
+    path = published or published_path(Settings().warehouse_path(project_root()))
+    if single_file is not None:
+        written = render_single_file(path, single_file, source=source)
+    else:
+        written = render(path, output or path.parent / "report", docs=docs)
+    click.echo(f"Open {shown(written.path)} in a browser: it needs no server and no network.")
+
+
 @main.command("score")
 @click.argument("file", type=FILE)
 @click.option("--source", help="Whose lines they are; needed if several are published.")
@@ -171,10 +196,14 @@ def serve_command(source: str | None, published: Path | None, host: str, port: i
 @main.command("demo")
 def demo_command() -> None:
     """Build the sample data and show where things are and three questions worth asking."""
+    from reports.render import render
+
     settings = Settings(sources=("demo",))
     published = build(settings)
     click.echo(f"\nWarehouse: {shown(settings.warehouse_path(project_root()))}")
-    click.echo(f"Published: {shown(published.path)} (read this one: no build locks it)\n")
+    click.echo(f"Published: {shown(published.path)} (read this one: no build locks it)")
+    report = render(published.path, published.path.parent / "report")
+    click.echo(f"Report:    {shown(report.path)} (open it in a browser)\n")
     click.echo(answers.render(published.path))
     click.echo("Ask your own, for example from Python:\n")
     click.echo(

@@ -113,7 +113,9 @@ def test_tracked_files_are_small_and_free_of_built_data() -> None:
     for name in tracked.stdout.split("\0"):
         path = ROOT / name
         if name and path.is_file():
-            assert path.stat().st_size < 1_000_000, name
+            # the chart library is somebody else's, as released (DECISIONS: report)
+            limit = 1_250_000 if name.startswith("reports/vendor/") else 1_000_000
+            assert path.stat().st_size < limit, name
             assert path.suffix not in {".duckdb", ".parquet", ".gz"}, name
 
 

@@ -54,6 +54,11 @@
     end
 {%- endmacro %}
 
+{#- The same with its sign: 32.5 %. -#}
+{% macro share_text(share) -%}
+    concat({{ percent_text(share) }}, ' %')
+{%- endmacro %}
+
 {#- 12,300 of an amount, 0.42 (percentage points) of a rate, without sign; the row has a measure. -#}
 {% macro measured_text(number) -%}
     case measure

@@ -1,0 +1,280 @@
+// Sums over rpt_sales and the charts that two pages share. All sums are of whole numbers as stored, so
+// they are exact.
+(function () {
+  "use strict";
+  var R = RETOUR;
+  var MEASURES = ["lines", "comparable_lines", "returned_lines", "effective_exposure", "net_amount",
+    "refund_amount", "expected_cost"];
+
+  // daily sums by age in days of everything that the filters let through
+  R.cube = function (data) {
+    var table = data.sales;
+    var keys = { m: table.raw("marketplace_key"), s: table.raw("seller_key"), c: table.raw("category_key") };
+    var ages = table.raw("age_days");
+    var wanted = {};
+    Object.keys(keys).forEach(function (filter) {
+      var member = R.chosen(filter);
+      if (member) wanted[filter] = member.key;
+    });
+    var filters = Object.keys(wanted);
+    var days = 0;
+    for (var i = 0; i < ages.length; i++) if (ages[i] >= days) days = ages[i] + 1;
+    var sums = {};
+    MEASURES.forEach(function (measure) { sums[measure] = new Float64Array(days); });
+    var columns = MEASURES.map(table.raw, table);
+    rows: for (i = 0; i < ages.length; i++) {
+      for (var f = 0; f < filters.length; f++) {
+        if (keys[filters[f]][i] !== wanted[filters[f]]) continue rows;
+      }
+      for (var j = 0; j < MEASURES.length; j++) sums[MEASURES[j]][ages[i]] += columns[j][i] || 0;
+    }
+    // of the days from one age up to below another
+    function total(from, to) {
+      var result = {};
+      MEASURES.forEach(function (measure) {
+        var sum = 0;
+        for (var age = from; age < Math.min(to, days); age++) sum += sums[measure][age];
+        result[measure] = sum / table.unit(measure);
+      });
+      result.rate = result.effective_exposure > 0
+        ? Math.min(1, result.returned_lines / result.effective_exposure) : null;
+      result.maturity = result.comparable_lines > 0
+        ? result.effective_exposure / result.comparable_lines : null;
+      return result;
+    }
+    return { days: days, total: total, hasScores: columns[6].some(function (v) { return v !== null; }) };
+  };
+
+  // the row of rpt_rates for what is chosen; changes replace keys, for example {c: 3}
+  R.rate = function (data, changes) {
+    if (!data.rates.byKey) {
+      var t = data.rates;
+      t.byKey = {};
+      t.list().forEach(function (row) {
+        t.byKey[[row.window_days, row.marketplace_key, row.seller_key, row.category_key].join()] = row;
+      });
+    }
+    function key(filter) {
+      if (changes && known(changes[filter])) return changes[filter];
+      var member = R.chosen(filter);
+      return member ? member.key : 0;
+    }
+    return data.rates.byKey[[R.window(), key("m"), key("s"), key("c")].join()];
+  };
+  function known(value) { return value !== undefined && value !== null; }
+
+  R.selection = function () {
+    var parts = ["m", "s", "c"].map(function (filter) {
+      var member = R.chosen(filter);
+      return member ? R.cut(member.label, 40) : null;
+    }).filter(Boolean);
+    return parts.length ? parts.join(", ") : "everything";
+  };
+
+  R.salesFigures = function (content, data, cube) {
+    var w = R.window();
+    var now = cube.total(0, w), before = cube.total(w, 2 * w);
+    var currency = R.currency(data);
+    var versus = "vs prior " + w + " d";
+    var rate = R.rate(data);
+    var small = R.isSmall(now.effective_exposure);
+    function relative(key, better) {
+      var change = before[key] ? now[key] / before[key] - 1 : null;
+      return R.delta(change, R.num(100 * Math.abs(change), 1) + " %", better,
+        change === null ? "nothing to compare with" : versus);
+    }
+    var sure = rate && rate.rate_change_lo !== null
+      ? rate.rate_change_lo > 0 || rate.rate_change_hi < 0 : undefined;
+    R.figures(content, [
+      { label: "Order lines", metric: "order_lines", value: R.int(now.lines), key: "lines", raw: now.lines,
+        delta: relative("lines", "up") },
+      { label: "Sold", metric: "gross_revenue", value: R.shortMoney(now.net_amount, currency),
+        key: "net_amount", raw: now.net_amount, delta: relative("net_amount", "up") },
+      { label: "Return rate", metric: "projected_return_rate", small: small,
+        help: "Returns so far over effective exposure, so that windows whose returns are still to come can be compared.",
+        value: now.rate === null ? "–" : R.pct(now.rate), key: "rate", raw: now.rate,
+        delta: now.rate !== null && before.rate !== null
+          ? R.delta(now.rate - before.rate, R.num(100 * Math.abs(now.rate - before.rate), 1) + " points",
+            "down", versus + (sure === false ? ", within chance" : ""), sure) : null,
+        note: now.rate === null ? R.why("return_rates") : (small ? "few: n = " + R.num(now.effective_exposure, 0) + ", " : "")
+          + (rate && rate.rate_lo !== null ? R.pct(rate.rate_lo) + " to " + R.pct(rate.rate_hi) : "") },
+      { label: "Returned so far", value: R.int(now.returned_lines), key: "returned_lines",
+        raw: now.returned_lines, help: "Lines sold in the window of which something has come back.",
+        note: now.maturity === null ? null : R.pct(now.maturity, 0) + " of the returns have come" },
+      { label: "Refunded so far", metric: "refund_amount_by_sale_date", key: "refund_amount",
+        value: R.shortMoney(now.refund_amount, currency), raw: now.refund_amount,
+        note: now.net_amount > 0 ? R.pct(now.refund_amount / now.net_amount) + " of what was sold" : null },
+      cube.hasScores ? { label: "Expected cost of returns", metric: "return_cost", key: "expected_cost",
+        help: "Expected of these lines by order_return_scores.",
+        value: R.shortMoney(now.expected_cost, currency), raw: now.expected_cost,
+        delta: relative("expected_cost", "down") } : null,
+    ].filter(Boolean));
+    return { now: now, before: before };
+  };
+
+  R.currency = function (data) {
+    var rows = (data.costs || data.seller_risk || { list: function () { return []; } }).list();
+    return rows.length ? rows[0].currency : "";
+  };
+
+  // some days up to each day: what came back of what had the time to
+  R.dailyRate = function (content, data, cube, span) {
+    var w = R.window();
+    var asOf = R.source.as_of_date;
+    var limit = R.limit("report_immature_percent") / 100;
+    // seven days level the week; where they hold too few lines, four weeks
+    var usual = cube.total(0, 2 * w).effective_exposure / (2 * w);
+    var roll = R.isSmall(7 * usual) ? 28 : 7;
+    var rows = [];
+    for (var age = w - 1; age >= 0; age--) {
+      var now = cube.total(age, age + roll), before = cube.total(age + w, age + w + roll);
+      rows.push({ day: R.dayBefore(asOf, age), lines: now.lines, returned_lines: now.returned_lines,
+        exposure: now.effective_exposure, maturity: now.maturity,
+        rate: now.rate, before: R.isSmall(before.effective_exposure) ? null : before.rate,
+        isSmall: R.isSmall(now.effective_exposure), isYoung: now.maturity !== null && now.maturity < limit });
+    }
+    var drawn = rows.filter(function (row) { return row.rate !== null && !row.isSmall; });
+    var few = rows.filter(function (row) { return row.rate !== null && row.isSmall; });
+    var young = rows.filter(function (row) { return row.isYoung; });
+    var anything = drawn.length || few.length;
+    var last = drawn[drawn.length - 1];
+    var days = roll === 7 ? "seven days" : "four weeks";
+    R.card(content, {
+      title: "Return rate by day of sale", metric: "projected_return_rate", span: span, height: 300,
+      sub: days + " up to each, adjusted for returns still to come", sql: ["sales"],
+      empty: anything ? null : cube.total(0, w).lines ? R.why("return_rates") : "No orders match.",
+      summary: anything ? "Return rate by day of sale for " + R.selection() + ". "
+        + (last ? "Latest reading with enough lines: " + R.pct(last.rate) + " on " + R.day(last.day) + "."
+          : "Too few lines on every day.") : null,
+      note: [few.length ? "Grey points: fewer than " + R.limit("report_small_lines") + " lines. " : "",
+        young.length ? "Hatched: less than " + R.limit("report_immature_percent")
+          + " % of the returns have come." : ""].join(""),
+      table: { rows: rows, columns: [
+        { key: "day", label: days.charAt(0).toUpperCase() + days.slice(1) + " up to" },
+        { key: "lines", label: "Lines", number: true, format: R.int },
+        { key: "returned_lines", label: "Returned", number: true, format: R.int },
+        { key: "exposure", label: "Effective exposure", number: true, format: function (v) { return R.num(v, 1); } },
+        { key: "maturity", label: "Returns that have come", number: true, format: R.pct },
+        { key: "rate", label: "Return rate", number: true, format: R.pct },
+        { key: "before", label: "Window before", number: true, format: R.pct }] },
+      chart: function (element) {
+        var values = drawn.concat(few.length > drawn.length ? few : [])
+          .map(function (row) { return 100 * row.rate; })
+          .concat(rows.map(function (row) { return R.percent(row.before); })
+            .filter(function (v) { return v !== null; }));
+        var top = Math.min(101, Math.max(5, 1.15 * Math.max.apply(null, values.length ? values : [10])));
+        function days(rows) { return rows.map(function (row) { return row.day; }); }
+        R.plot(element, function () {
+          var traces = [];
+          if (young.length) {
+            traces.push({ type: "scatter", mode: "lines", x: days(young),
+              y: young.map(function () { return top; }), fill: "tozeroy", line: { width: 0 },
+              fillpattern: R.hatch(R.colour("line")), fillcolor: R.colour("line"), hoverinfo: "skip",
+              name: "returns still to come", legendrank: 4 });
+          }
+          traces.push({ type: "scatter", mode: "lines", x: days(rows),
+            y: rows.map(function (r) { return R.percent(r.before); }), name: "window before",
+            line: { color: R.colour("muted"), width: 1.3, dash: "dot" }, connectgaps: false, legendrank: 2,
+            hovertemplate: "%{y:.1f} % in the window before<extra></extra>" });
+          if (few.length) {
+            traces.push({ type: "scatter", mode: "markers", x: days(few),
+              y: few.map(function (r) { return 100 * r.rate; }), name: "few lines",
+              marker: { color: R.colour("quiet"), size: 4 }, legendrank: 3,
+              customdata: few.map(function (r) { return R.num(r.exposure, 0); }),
+              hovertemplate: "%{y:.1f} %, n = %{customdata}<extra></extra>" });
+          }
+          traces.push({ type: "scatter", mode: "lines", x: days(rows),
+            y: rows.map(function (r) { return r.isSmall ? null : R.percent(r.rate); }), name: "this window",
+            line: { color: R.colour("accent"), width: 2.4 }, legendrank: 1,
+            hovertemplate: "<b>%{y:.1f} %</b><extra></extra>" });
+          return traces;
+        }, { hovermode: "x unified", showlegend: true,
+          xaxis: { type: "date", hoverformat: "%-d %B %Y", nticks: 8, showgrid: false,
+            tickformat: "%-d %b" },
+          yaxis: { ticksuffix: " %", range: [0, top], nticks: 6 } });
+      },
+    });
+  };
+
+  // months of one entity with the interval of the final rate
+  R.monthlyRate = function (content, rows, options) {
+    var has = rows.some(function (row) { return row.projected_rate !== null; });
+    var shown = rows.slice(-18);
+    R.card(content, Object.assign({
+      title: "Return rate by month of sale", metric: "projected_return_rate", span: 6, height: 290,
+      sub: "so far, and hatched what is still to come", sql: ["months"],
+      empty: has ? null : R.why("return_rates"),
+      summary: has ? "Return rate by month; newest: " + R.pct(shown[shown.length - 1].projected_rate)
+        + " in the end, " + R.pct(shown[shown.length - 1].observed_rate) + " so far." : null,
+      table: { rows: rows, columns: [
+        { key: "month", label: "Month", format: R.month },
+        { key: "lines", label: "Lines", number: true, format: R.int },
+        { key: "returned_lines", label: "Returned so far", number: true, format: R.int },
+        { key: "observed_rate", label: "So far", number: true, format: R.pct },
+        { key: "maturity", label: "Returns that have come", number: true, format: R.pct },
+        { key: "projected_rate", label: "In the end", number: true, format: R.pct },
+        { key: "projected_lo", label: "from", number: true, format: R.pct },
+        { key: "projected_hi", label: "to", number: true, format: R.pct }] },
+      chart: function (element) {
+        var months = shown.map(function (row) { return row.month; });
+        R.plot(element, function () {
+          return [
+            { type: "bar", x: months, y: shown.map(function (r) { return R.percent(r.observed_rate); }),
+              name: "so far", marker: { color: shown.map(function (r) {
+                return R.colour(R.isSmall(r.lines) ? "quiet" : "accent"); }) },
+              customdata: shown.map(function (r) { return [R.month(r.month), R.int(r.lines)]; }),
+              hovertemplate: "%{customdata[0]}: %{y:.1f} % so far, n = %{customdata[1]}<extra></extra>" },
+            { type: "bar", x: months, name: "still to come",
+              y: shown.map(function (r) { return 100 * Math.max(0, r.projected_rate - r.observed_rate); }),
+              marker: { color: R.colour("card"), line: { color: R.colour("accent"), width: shown.map(
+                function (r) { return r.projected_rate - r.observed_rate > 0.002 ? 1 : 0; }) },
+              pattern: R.hatch(R.colour("accent")) },
+              error_y: R.interval(shown, "projected_rate", "projected_lo", "projected_hi", 100),
+              customdata: shown.map(function (r) {
+                return [R.month(r.month), R.pct(r.projected_rate), R.pct(r.projected_lo), R.pct(r.projected_hi)]; }),
+              hovertemplate: "%{customdata[0]}: %{customdata[1]} in the end<br>%{customdata[2]} to %{customdata[3]}"
+                + "<extra></extra>" }];
+        }, { barmode: "stack", showlegend: true, xaxis: R.MONTHS(shown.length),
+          yaxis: { ticksuffix: " %", rangemode: "tozero", nticks: 6 } });
+      },
+      note: has ? "Lines: the " + R.limit("interval_confidence_percent") + " % interval of the final rate."
+        + (shown.some(function (r) { return R.isSmall(r.lines); }) ? " Grey: fewer than "
+        + R.limit("report_small_lines") + " lines." : "") : null,
+    }, options || {}));
+  };
+
+  R.alertList = function (content, alerts, options) {
+    var h = R.h;
+    var open = alerts.filter(function (row) { return row.status !== "closed"; });
+    var closed = alerts.filter(function (row) { return row.status === "closed"; }).slice(0, 3);
+    R.card(content, Object.assign({ title: "Alerts", sub: R.plural(open.length, "open alert"), span: 4,
+      sql: ["alerts"],
+      empty: alerts.length ? null : (R.coverage("alerts") || {}).status === "empty" ? R.why("alerts")
+        : "No alert in the weeks looked at.",
+      table: { rows: alerts, columns: [
+        { key: "entity_type", label: "Kind" }, { key: "entity_id", label: "Which" },
+        { key: "status", label: "Status" }, { key: "first_seen_at", label: "First seen" },
+        { key: "last_seen_at", label: "Last seen" },
+        { key: "observed", label: "Returned", number: true, format: R.int },
+        { key: "expected", label: "Expected", number: true, format: function (v) { return R.num(v, 1); } },
+        { key: "effect", label: "Times as many", number: true, format: R.num },
+        { key: "q_value", label: "q", number: true, format: function (v) { return R.num(v, 3); } },
+        { key: "money_at_risk", label: "Money at risk", number: true, format: function (v, r) {
+          return R.money(v, r.currency); } },
+        { key: "sentence", label: "In words", long: true }] },
+      body: function (card) {
+        card.appendChild(h("ul", { class: "statements" }, open.slice(0, 8).concat(closed).map(function (row) {
+          var name = R.words(row.entity_type) + " " + R.cut(row.entity_id, 60);
+          return h("li", { class: "statement " + (row.status === "closed" ? "info"
+            : row.severity === "critical" ? "bad" : "watch") },
+          h("p", { class: "head" }, row.entity_type === "seller"
+            ? h("a", { href: R.address({ s: R.valueOf(row.entity_id) }, "sellers") }, name) : name,
+          h("span", { class: "tag " + (row.status === "closed" ? "" : "bad") }, row.status)),
+          h("p", { class: "body" }, row.status === "closed"
+            ? "From " + R.day(row.first_seen_at) + " to " + R.day(row.last_seen_at) + ", "
+              + R.money(row.money_at_risk, row.currency) + " at risk."
+            : R.cut(row.sentence, 420)));
+        })));
+      } }, options || {}));
+  };
+})();

@@ -1,0 +1,1 @@
+RETOUR.start();

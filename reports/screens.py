@@ -1,0 +1,93 @@
+"""Screenshots of every page: `python -m reports.screens REPORT FOLDER`, for people to look at.
+
+Needs Playwright (the environment of the tests) and a Chromium: Debian's package `chromium`, or the
+path in RETOUR_CHROMIUM.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from reports.render import PAGES
+
+# name -> viewport, colour scheme
+LOOKS = {
+    "light": ((1360, 900), "light"),
+    "dark": ((1360, 900), "dark"),
+    "phone": ((390, 844), "light"),
+}
+# pages with something chosen
+CHOSEN = {"sellers": "w=90"}
+
+
+def chromium() -> str:
+    """The path of a Chromium; raises FileNotFoundError that says how to get one."""
+    path = os.environ.get("RETOUR_CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
+    if not path:
+        raise FileNotFoundError(
+            "There is no chromium: `apt-get install chromium`, or set RETOUR_CHROMIUM to its path."
+        )
+    return path
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """A headless Chromium that downloads nothing."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield started
+        started.close()
+
+
+def ready(page: Page) -> None:
+    """Wait until a page of the report is drawn."""
+    page.wait_for_function("document.body.dataset.ready || document.body.dataset.failed")
+
+
+def main(report: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with browser() as chrome:
+        for look, ((width, height), scheme) in LOOKS.items():
+            context = chrome.new_context(
+                viewport={"width": width, "height": height}, color_scheme=scheme
+            )
+            page = context.new_page()
+            for name, address in addresses(report, page):
+                page.goto("about:blank")
+                page.goto(address)
+                ready(page)
+                page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
+            context.close()
+        page = chrome.new_page(viewport={"width": 1360, "height": 900})
+        for name, address in addresses(report, page):
+            page.goto("about:blank")
+            page.goto(address)
+            ready(page)
+            page.pdf(path=folder / f"{name}-print.pdf", prefer_css_page_size=True)
+    print(f"Screenshots: {folder}")
+
+
+def addresses(report: Path, page: Page) -> list[tuple[str, str]]:
+    """Name and address of what is photographed: every page, and one seller."""
+    found = [(one.name, (report / f"{one.name}.html").resolve().as_uri()) for one in PAGES]
+    sellers = (report / "sellers.html").resolve().as_uri()
+    page.goto(sellers)
+    ready(page)
+    seller = page.evaluate(
+        "(RETOUR.data.seller_risk.list()[0] || {}).seller_id"
+        " && RETOUR.data.seller_risk.where({window_days: 365})[0].seller_id"
+    )
+    if seller:
+        found.append(("seller", f"{sellers}#{'w=90&s=' + seller}"))
+    return found
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
