@@ -18,6 +18,7 @@ OPS_TABLES = {
     "alert_deliveries": "parquet",
     "column_lineage": "parquet",
     "exports": "parquet",
+    "drift_checks": "parquet",
 }
 LOG_TABLES = {
     "load_files": (
@@ -50,6 +51,18 @@ LOG_TABLES = {
         "target_schema varchar, target_table varchar, target_column varchar, "
         "source_schema varchar, source_table varchar, source_column varchar, "
         "transformation varchar"
+    "drift_checks": (
+        "check_id varchar, checked_at varchar, source varchar, batch varchar, "
+        "batch_grain varchar, batch_start varchar, batch_end varchar, feature varchar, "
+        "kind varchar, monitor varchar, outcome varchar, reference varchar, "
+        "batch_lines double, reference_lines double, baseline_mean double, "
+        "current_mean double, baseline_missing_share double, current_missing_share double, "
+        "unseen_share double, psi double, psi_corrected double, psi_p_value double, "
+        "chi_square double, chi_square_df bigint, ks_statistic double, ks_p_value double, "
+        "js_distance double, cramers_v double, wasserstein double, moved_share double, "
+        "quiet_limit double, dispersion double, quiet_windows bigint, excess_share double, "
+        "importance double, p_value double, q_value double, classifier_auc double, "
+        "classifier_auc_lo double, classifier_auc_hi double"
     ),
     "exports": (
         "export_id varchar, schema_name varchar, table_name varchar, format varchar, "

@@ -1,0 +1,610 @@
+-- How far each feature of each batch is from its reference, and how likely chance alone is to move it
+-- as far.
+
+with comparisons as (
+
+    select
+        source,
+        batch,
+        reference,
+        part,
+        period_grain,
+        period_start
+    from {{ ref('int_drift_comparisons') }}
+
+),
+
+cells as (
+
+    select * from {{ ref('int_drift_cells') }}
+
+),
+
+limits as (
+
+    select
+        {{ policy_value('drift_bins') }} as bins,
+        {{ policy_value('drift_categories') }} as categories,
+        {{ policy_value('drift_min_expected_lines') }} as min_expected_lines,
+        {{ policy_value('drift_min_lines') }} as min_lines
+
+),
+
+-- both sides of each value beside each other
+lined_up as (
+
+    select
+        comparisons.source,
+        comparisons.batch,
+        comparisons.reference,
+        cells.feature,
+        cells.kind,
+        cells.value,
+        cells.member,
+        sum(case when comparisons.part = 'batch' then cells.lines else 0 end) as batch_lines,
+        sum(case when comparisons.part = 'batch' then 0 else cells.lines end) as reference_lines,
+        sum(case when comparisons.part = 'batch' then cells.value_total else 0 end)
+            as batch_total,
+        sum(case when comparisons.part = 'batch' then 0 else cells.value_total end)
+            as reference_total
+    from comparisons
+    inner join cells
+        on
+            comparisons.source = cells.source
+            and comparisons.period_grain = cells.period_grain
+            and comparisons.period_start = cells.period_start
+    group by
+        comparisons.source,
+        comparisons.batch,
+        comparisons.reference,
+        cells.feature,
+        cells.kind,
+        cells.value,
+        cells.member
+
+),
+
+-- a value that nobody knows comes last and is no value
+ordered as (
+
+    select
+        *,
+        value is null and member is null as is_missing,
+        sum(batch_lines) over (
+            partition by source, batch, reference, feature
+            order by
+                case when value is null and member is null then 1 else 0 end, value, member
+            rows between unbounded preceding and current row
+        ) as batch_below,
+        sum(reference_lines) over (
+            partition by source, batch, reference, feature
+            order by
+                case when value is null and member is null then 1 else 0 end, value, member
+            rows between unbounded preceding and current row
+        ) as reference_below,
+        lead(value) over (
+            partition by source, batch, reference, feature
+            order by
+                case when value is null and member is null then 1 else 0 end, value, member
+        ) as next_value,
+        row_number() over (
+            partition by source, batch, reference, feature
+            order by
+                case when value is null and member is null then 1 else 0 end,
+                reference_lines desc,
+                value,
+                member
+        ) as member_rank
+    from lined_up
+
+),
+
+totals as (
+
+    select
+        source,
+        batch,
+        reference,
+        feature,
+        max(kind) as kind,
+        sum(batch_lines) as batch_lines,
+        sum(reference_lines) as reference_lines,
+        sum(case when is_missing then 0 else batch_lines end) as batch_known,
+        sum(case when is_missing then 0 else reference_lines end) as reference_known,
+        sum(batch_total) as batch_total,
+        sum(reference_total) as reference_total,
+        cast(count(*) as bigint) as distinct_values
+    from ordered
+    group by source, batch, reference, feature
+
+),
+
+shared as (
+
+    select
+        ordered.*,
+        totals.batch_lines as batch_count,
+        totals.reference_lines as reference_count,
+        totals.batch_known,
+        totals.reference_known,
+        totals.reference_total / nullif(totals.reference_known, 0) as reference_mean,
+        totals.batch_known * totals.reference_known
+        / nullif(totals.batch_known + totals.reference_known, 0) as effective_lines,
+        case
+            when totals.batch_known > 0 and totals.reference_known > 0 and not ordered.is_missing
+                then
+                    ordered.batch_below / totals.batch_known
+                    - ordered.reference_below / totals.reference_known
+        end as share_gap,
+        case
+            when not ordered.is_missing
+                then
+                    (ordered.batch_below + ordered.reference_below)
+                    / (totals.batch_known + totals.reference_known)
+        end as pooled_below
+    from ordered
+    inner join totals
+        on
+            ordered.source = totals.source
+            and ordered.batch = totals.batch
+            and ordered.reference = totals.reference
+            and ordered.feature = totals.feature
+
+),
+
+-- distances of numbers: on the values themselves
+spans as (
+
+    select
+        source,
+        batch,
+        reference,
+        feature,
+        max(abs(share_gap)) as ks_statistic,
+        sum(cast(abs(share_gap) * (next_value - value) as decimal(38, 12))) as wasserstein,
+        sum(
+            cast(
+                reference_lines / reference_known * power(value - reference_mean, 2)
+                as decimal(38, 12)
+            )
+        ) as reference_variance,
+        max(effective_lines) as effective_lines,
+        max(batch_known) as batch_known,
+        max(reference_known) as reference_known,
+        count(*) as value_count,
+        min(pooled_below) as first_share,
+        max(case when pooled_below < 1 then pooled_below end) as last_share
+    from shared
+    where value is not null and batch_known > 0 and reference_known > 0
+    group by source, batch, reference, feature
+
+),
+
+-- small samples: Stephens (1970) where one side is far larger, half a step of D where both are alike
+scaled as (
+
+    select
+        *,
+        sqrt(effective_lines) * ks_statistic as ks_plain,
+        ks_statistic * (
+            sqrt(effective_lines)
+            + abs(reference_known - batch_known) / (reference_known + batch_known)
+            * (0.12 + 0.11 / sqrt(effective_lines))
+        )
+        + sqrt(effective_lines) / (2 * greatest(reference_known, batch_known)) as ks_scaled
+    from spans
+
+),
+
+-- what many lines share is one point of the curve: the sum over the points is exact for flags
+point_deviates as (
+
+    select
+        shared.source,
+        shared.batch,
+        shared.reference,
+        shared.feature,
+        scaled.ks_plain / sqrt(shared.pooled_below * (1 - shared.pooled_below)) as deviate
+    from shared
+    inner join scaled
+        on
+            shared.source = scaled.source
+            and shared.batch = scaled.batch
+            and shared.reference = scaled.reference
+            and shared.feature = scaled.feature
+    where scaled.value_count <= 12 and shared.pooled_below < 1 and shared.value is not null
+
+),
+
+points as (
+
+    select
+        source,
+        batch,
+        reference,
+        feature,
+        sum(2 * {{ normal_tail('deviate') }}) as p_of_points
+    from point_deviates
+    group by source, batch, reference, feature
+
+),
+
+-- tenths of the reference, or its members; missing is -1, unseen 0
+bins as (
+
+    select
+        shared.source,
+        shared.batch,
+        shared.reference,
+        shared.feature,
+        case
+            when shared.is_missing then -1
+            when shared.member is not null and shared.reference_lines = 0 then 0
+            when shared.member is not null then least(shared.member_rank, limits.categories + 1)
+            when shared.reference_known = 0 then 0
+            else
+                least(
+                    limits.bins,
+                    floor(
+                        limits.bins * (shared.reference_below - shared.reference_lines)
+                        / shared.reference_known
+                    ) + 1
+                )
+        end as bin,
+        shared.batch_count,
+        shared.reference_count,
+        sum(shared.batch_lines) as batch_lines,
+        sum(shared.reference_lines) as reference_lines
+    from shared
+    cross join limits
+    group by 1, 2, 3, 4, 5, 6, 7
+
+),
+
+counted as (
+
+    select
+        bins.*,
+        count(*) over (partition by source, batch, reference, feature) as bin_count,
+        case
+            when
+                (batch_lines + reference_lines) * least(batch_count, reference_count)
+                / (batch_count + reference_count) >= limits.min_expected_lines
+                then bin
+            else -9
+        end as tested_bin
+    from bins
+    cross join limits
+    where batch_count > 0 and reference_count > 0
+
+),
+
+-- half a line is added to each bin, so that an empty one has a logarithm
+distances as (
+
+    select
+        source,
+        batch,
+        reference,
+        feature,
+        max(bin_count) as bin_count,
+        sum(
+            cast(
+                (
+                    (batch_lines + 0.5) / (batch_count + 0.5 * bin_count)
+                    - (reference_lines + 0.5) / (reference_count + 0.5 * bin_count)
+                ) * (
+                    ln((batch_lines + 0.5) / (batch_count + 0.5 * bin_count))
+                    - ln((reference_lines + 0.5) / (reference_count + 0.5 * bin_count))
+                ) as decimal(28, 15)
+            )
+        ) as psi,
+        sum(
+            cast(
+                (
+                    case
+                        when batch_lines > 0
+                            then
+                                batch_lines / batch_count * ln(
+                                    2 * batch_lines / batch_count
+                                    / (batch_lines / batch_count
+                                        + reference_lines / reference_count)
+                                )
+                        else 0
+                    end
+                    + case
+                        when reference_lines > 0
+                            then
+                                reference_lines / reference_count * ln(
+                                    2 * reference_lines / reference_count
+                                    / (batch_lines / batch_count
+                                        + reference_lines / reference_count)
+                                )
+                        else 0
+                    end
+                ) / (2 * ln(cast(2 as double))) as decimal(28, 15)
+            )
+        ) as js_divergence,
+        sum(
+            cast(
+                abs(batch_lines / batch_count - reference_lines / reference_count) / 2
+                as decimal(28, 15)
+            )
+        ) as moved_lines,
+        -- what chance moves: the mean of the absolute value of a normal
+        sum(
+            cast(
+                sqrt(
+                    (1 / batch_count + 1 / reference_count) / 6.283185307179586
+                    * (batch_lines + reference_lines) / (batch_count + reference_count)
+                    * (
+                        1 - (batch_lines + reference_lines) / (batch_count + reference_count)
+                    )
+                ) as decimal(28, 15)
+            )
+        ) as moved_by_chance,
+        max(case when bin = 0 then batch_lines / batch_count else 0 end) as unseen_share
+    from counted
+    group by source, batch, reference, feature
+
+),
+
+rare as (
+
+    select
+        source,
+        batch,
+        reference,
+        feature,
+        tested_bin,
+        max(batch_count) as batch_count,
+        max(reference_count) as reference_count,
+        sum(batch_lines) as batch_lines,
+        sum(reference_lines) as reference_lines
+    from counted
+    group by source, batch, reference, feature, tested_bin
+
+),
+
+-- the rare ones together; with the largest bin where even together they are too few
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by source, batch, reference, feature
+            order by
+                case when tested_bin = -9 then 1 else 0 end,
+                batch_lines + reference_lines desc,
+                tested_bin
+        ) as size_rank
+    from rare
+
+),
+
+tested as (
+
+    select
+        source,
+        batch,
+        reference,
+        feature,
+        case
+            when
+                tested_bin = -9
+                and (batch_lines + reference_lines) * least(batch_count, reference_count)
+                / (batch_count + reference_count) < 1
+                then 1
+            else size_rank
+        end as size_rank,
+        max(batch_count) as batch_count,
+        max(reference_count) as reference_count,
+        sum(batch_lines) as batch_lines,
+        sum(reference_lines) as reference_lines
+    from ranked
+    group by 1, 2, 3, 4, 5
+
+),
+
+squares as (
+
+    select
+        source,
+        batch,
+        reference,
+        feature,
+        cast(count(*) - 1 as bigint) as chi_square_df,
+        cast(
+            sum(
+                cast(
+                    power(
+                        batch_lines
+                        - (batch_lines + reference_lines)
+                        * batch_count / (batch_count + reference_count),
+                        2
+                    )
+                    * (batch_count + reference_count) * (batch_count + reference_count)
+                    / ((batch_lines + reference_lines) * batch_count * reference_count)
+                    as decimal(38, 12)
+                )
+            ) as double
+        ) as chi_square
+    from tested
+    group by source, batch, reference, feature
+
+),
+
+-- every feature of the source is judged in every batch, also where it is not there
+features as (
+
+    select
+        source,
+        feature,
+        max(kind) as kind
+    from cells
+    group by source, feature
+
+),
+
+asked as (
+
+    select
+        comparisons.source,
+        comparisons.batch,
+        comparisons.reference,
+        features.feature,
+        features.kind
+    from comparisons
+    inner join features
+        on comparisons.source = features.source
+    where comparisons.part = 'batch'
+
+),
+
+measured as (
+
+    select
+        asked.source,
+        asked.batch,
+        asked.reference,
+        asked.feature,
+        asked.kind,
+        coalesce(totals.batch_lines, 0) as batch_lines,
+        coalesce(totals.reference_lines, 0) as reference_lines,
+        totals.batch_known,
+        totals.reference_known,
+        totals.distinct_values,
+        totals.batch_total / nullif(totals.batch_known, 0) as current_mean,
+        totals.reference_total / nullif(totals.reference_known, 0) as baseline_mean,
+        sqrt(cast(scaled.reference_variance as double)) as baseline_deviation,
+        cast(distances.psi as double) as psi,
+        distances.bin_count,
+        sqrt(greatest(cast(distances.js_divergence as double), 0)) as js_distance,
+        cast(distances.moved_lines as double) as moved_lines,
+        cast(distances.moved_by_chance as double) as moved_by_chance,
+        distances.unseen_share,
+        scaled.ks_statistic,
+        cast(scaled.wasserstein as double) as wasserstein_distance,
+        squares.chi_square,
+        squares.chi_square_df,
+        {{ chi_square_deviate('squares.chi_square', 'squares.chi_square_df') }}
+            as chi_square_deviate,
+        scaled.ks_scaled,
+        {%- for side, share in {'left': 'scaled.last_share', 'right': '(1 - scaled.first_share)'}.items() %}
+        scaled.ks_scaled / sqrt(nullif({{ share }} * (1 - {{ share }}), 0)) as {{ side }}_deviate,
+        scaled.ks_scaled * (2 * {{ share }} - 1) / sqrt(nullif({{ share }} * (1 - {{ share }}), 0))
+            as {{ side }}_turned,
+        {%- endfor %}
+        points.p_of_points
+    from asked
+    left join totals
+        on
+            asked.source = totals.source
+            and asked.batch = totals.batch
+            and asked.reference = totals.reference
+            and asked.feature = totals.feature
+    {%- for table_name in ['distances', 'scaled', 'squares', 'points'] %}
+    left join {{ table_name }}
+        on
+            asked.source = {{ table_name }}.source
+            and asked.batch = {{ table_name }}.batch
+            and asked.reference = {{ table_name }}.reference
+            and asked.feature = {{ table_name }}.feature
+    {%- endfor %}
+
+),
+
+-- what cannot be said has a name
+stated as (
+
+    select
+        measured.*,
+        case
+            when measured.reference = 'none' then 'no reference'
+            when measured.batch_lines = 0 then 'no lines in the batch'
+            when measured.reference_lines = 0 then 'no lines in the reference'
+            when
+                least(measured.batch_lines, measured.reference_lines) < limits.min_lines
+                then 'too few lines'
+            when
+                measured.batch_known = 0 and measured.reference_known = 0
+                then 'missing everywhere'
+            when measured.distinct_values = 1 then 'constant'
+            when measured.batch_known = 0 then 'disappeared'
+            when measured.reference_known = 0 then 'appeared'
+            when measured.chi_square_df = 0 then 'too rare'
+            else 'compared'
+        end as outcome,
+        {{ chi_square_tail(
+            'measured.chi_square_deviate', 'measured.chi_square', 'measured.chi_square_df'
+        ) }} as chi_square_p_value,
+        least(
+            1,
+            {{ kolmogorov_tail('measured.ks_scaled') }},
+            {%- for side in ['left', 'right'] %}
+            coalesce(
+                {{ kolmogorov_cut_tail(
+                    'measured.ks_scaled',
+                    'measured.' ~ side ~ '_deviate',
+                    'measured.' ~ side ~ '_turned',
+                ) }},
+                1
+            ),
+            {%- endfor %}
+            coalesce(measured.p_of_points, 1)
+        ) as ks_bound
+    from measured
+    cross join limits
+
+),
+
+decided as (
+
+    select
+        *,
+        case
+            when outcome not in ('compared', 'disappeared', 'appeared') then null
+            when kind = 'number' and ks_bound is not null and outcome = 'compared' then ks_bound
+        end as ks_p_value
+    from stated
+
+),
+
+final as (
+
+    select
+        source,
+        batch,
+        reference,
+        feature,
+        kind,
+        outcome,
+        batch_lines,
+        reference_lines,
+        1 - batch_known / nullif(batch_lines, 0) as current_missing_share,
+        1 - reference_known / nullif(reference_lines, 0) as baseline_missing_share,
+        unseen_share,
+        current_mean,
+        baseline_mean,
+        baseline_deviation,
+        psi,
+        cast(bin_count as bigint) as bin_count,
+        psi - (bin_count - 1) * (1 / batch_lines + 1 / reference_lines) as psi_corrected,
+        chi_square,
+        chi_square_df,
+        case when outcome in ('compared', 'disappeared', 'appeared') then chi_square_p_value end
+            as psi_p_value,
+        ks_statistic,
+        ks_p_value,
+        js_distance,
+        sqrt(chi_square / (batch_lines + reference_lines)) as cramers_v,
+        wasserstein_distance,
+        wasserstein_distance / nullif(baseline_deviation, 0) as wasserstein,
+        moved_lines,
+        sqrt(greatest(moved_lines * moved_lines - moved_by_chance * moved_by_chance, 0))
+            as moved_share
+    from decided
+
+)
+
+select * from final
