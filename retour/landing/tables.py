@@ -51,6 +51,7 @@ LOG_TABLES = {
         "target_schema varchar, target_table varchar, target_column varchar, "
         "source_schema varchar, source_table varchar, source_column varchar, "
         "transformation varchar"
+    ),
     "drift_checks": (
         "check_id varchar, checked_at varchar, source varchar, batch varchar, "
         "batch_grain varchar, batch_start varchar, batch_end varchar, feature varchar, "

@@ -1,5 +1,5 @@
--- Which batches are judged, and against which weeks: whole weeks, and the last days, each against the
--- weeks just before it and, where history allows, against the same weeks of the year before.
+-- Which batches are judged, and against which weeks: whole weeks, and the last days, each against
+-- the weeks just before it and, where history allows, against the same weeks of the year before.
 
 with days as (
 
@@ -77,7 +77,7 @@ paired as (
     inner join weeks
         on
             batches.source = weeks.source
-            and weeks.week_start_date < batches.week_start_date
+            and batches.week_start_date > weeks.week_start_date
 
 ),
 
