@@ -1,7 +1,7 @@
 # The front door: `make` alone prints what there is. Nothing here needs an activated environment,
 # root, or a network beyond the package index.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test check servers docs report report-screens bench proof lint format \
+.PHONY: help setup demo build test check servers docs metrics report report-screens bench proof lint format \
 	lock clean
 
 SOURCES ?=
@@ -36,11 +36,13 @@ build: setup ## build and publish your own data: SOURCES=a,b RAW=dir WAREHOUSE=f
 		$(if $(WAREHOUSE),--warehouse '$(WAREHOUSE)') $(ARGS)
 
 test: setup ## run every test; ARGS='-k word' for some, DUCKDB=2.0.0 for the other engine
+	@$(INSTALL) .venv-metrics requirements/metrics.txt
 	@$(BIN)/pytest $(ARGS)
 
 check: lint $(if $(CI),servers) ## every gate: style, then the tests on both engines side by side
 	@$(MAKE) --no-print-directory setup
 	@$(MAKE) --no-print-directory setup DUCKDB=2.0.0
+	@$(INSTALL) .venv-metrics requirements/metrics.txt
 	@other=$$(mktemp); failed=0; \
 	$(MAKE) --no-print-directory test DUCKDB=2.0.0 >"$$other" 2>&1 & \
 	$(MAKE) --no-print-directory test || failed=1; \
@@ -62,6 +64,11 @@ report: setup ## the report site over the published data; ARGS='--single-file FI
 
 report-screens: report ## pictures of every page of the report: light, dark, phone, print (needs chromium)
 	@$(BIN)/python -m reports.screens data/published/report target/screens
+
+metrics: setup ## ask the semantic layer: ARGS='query --metrics return_rate --group-by metric_time__month'
+	@$(INSTALL) .venv-metrics requirements/metrics.txt
+	@$(BIN)/dbt --quiet parse
+	@.venv-metrics/bin/python -m retour.metrics $(ARGS)
 
 bench: setup ## time, memory and ratios of a whole build: LINES=1000000; WHAT=segments, scoring, explainable, features, service, keys
 	@$(BIN)/python -m benchmarks$(if $(WHAT),.$(WHAT), --lines $(LINES)) $(ARGS)
@@ -90,6 +97,7 @@ lock: ## write the lock files anew from pyproject.toml (needs uv; ARGS=--upgrade
 	$(LOCK) pyproject.toml --group test -o requirements/retour.txt $(ARGS)
 	$(LOCK) --group lint -o requirements/lint.txt $(ARGS)
 	$(LOCK) --group tableau -o requirements/tableau.txt $(ARGS)
+	$(LOCK) --group metrics -o requirements/metrics.txt $(ARGS)
 	echo duckdb==2.0.0 | $(LOCK) --no-config - -o requirements/duckdb-2.0.0.txt
 
 clean: ## remove environments, caches and what dbt wrote; data/ stays

@@ -96,6 +96,7 @@ def test_the_lock_holds_what_pyproject_asks_for() -> None:
     for lock, wanted in {
         "retour.txt": project["project"]["dependencies"] + groups["test"],
         "lint.txt": groups["lint"],
+        "metrics.txt": groups["metrics"],
     }.items():
         found = re.findall(r"^([\w.-]+)(?:\[\w+\])?==(\S+)", read(f"requirements/{lock}"), re.M)
         pinned = {canonicalize_name(name): version for name, version in found}

@@ -1,0 +1,18 @@
+{{ config(materialized='view') }}
+
+-- The time spine of the semantic layer: it ends with the data, else months without data would follow.
+
+with days as (
+
+    select * from {{ ref('int_days') }}
+
+),
+
+final as (
+
+    select distinct day
+    from days
+
+)
+
+select * from final
