@@ -16,6 +16,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ml.table_model import TableModel
+from retour.reasons import Wording
 from retour.scoring import Scorer, rows
 
 SCALE = 10_000  # amounts are whole numbers of the fourth decimal, as DECIMAL(18, 4) is
@@ -82,6 +83,18 @@ class Checkout:
             (row["marketplace"], row["category"]): row
             for row in rows(scorer.connection, "select * from return_cost_rates")
         }
+        self.wording = Wording(
+            rows(scorer.connection, "select * from policy_model_features"),
+            rows(scorer.connection, "select * from policy_reason_sentences"),
+            least=next(
+                value
+                for (value,) in execute(
+                    "select value from policy_parameters"
+                    " where policy_name = 'reason_least_permille'"
+                ).fetchall()
+            )
+            / 1000,
+        )
         self.waiting: dict[tuple[str, str], list[tuple]] = {}
         for entity_type, entity_id, *change in execute(
             "select entity_type, entity_id, day_no, line_count, price_total, returned_line_count"
@@ -213,6 +226,7 @@ class Checkout:
             )
         )
         usual = source[2] / source[0] if source[2] > 0 else None
+        line["shop"] = source
         usual_rating = source[5] / source[4] if source[4] else None
         usual_late = source[7] / source[6] if source[6] else None
 
@@ -313,7 +327,9 @@ class Checkout:
     # --- the model and the rule ----------------------------------------------------------------
 
     def _scored(self, line: dict) -> dict:
-        probability = 1 / (1 + math.exp(-self.model.margin(line)))
+        bins = self.model.bins(line)
+        log_odds = self.model.margin(bins)
+        probability = 1 / (1 + math.exp(-log_odds))
         percent = 100 * probability
         band = (
             "no signal" if not self.has_signal
@@ -321,19 +337,29 @@ class Checkout:
             else "medium" if percent >= self.policies["return_medium_risk_percent"]
             else "low"
         )  # fmt: skip
-        cost, action, gain = self._decided(line, probability)
+        cost, action, stage, gain = self._decided(line, probability)
+        reasons = self.wording.reasons(line, self.model.features, self.model.contributions(bins))
         return {
             "order_line_id": line["order_line_id"],
             "return_probability": probability,
             "risk_band": band,
             "expected_cost": cost,
             "recommended_action": action,
+            "action_stage": stage,
             "expected_gain": gain,
             "model_version": self.version,
+            "log_odds": log_odds,
+            "base": self.model.intercept,
+            "rest": log_odds
+            - self.model.intercept
+            - sum(reason["contribution"] for reason in reasons),
+            "reasons": reasons,
         }
 
-    def _decided(self, line: dict, probability: float) -> tuple[Decimal | None, str, Decimal]:
-        """Expected cost, what to do, and its gain: macros/decisions.sql."""
+    def _decided(
+        self, line: dict, probability: float
+    ) -> tuple[Decimal | None, str, str | None, Decimal]:
+        """Expected cost, what to do and until when, and its gain: macros/decisions.sql."""
         anywhere = self.rates.get(("*", "*"), {})
         place = self.rates.get(
             (line["marketplace"] or "unknown", line["category"] or "unknown"), {}
@@ -367,8 +393,8 @@ class Checkout:
         least = float(best["least_gain"]) if best else 0.0
         cost = None if loss is None else _decimal(probability * loss)
         if self.has_signal and gain > 0 and gain >= least:
-            return cost, str(best["action"]), _decimal(gain)
-        return cost, "ship", Decimal("0.0000")
+            return cost, str(best["action"]), str(best["stage"]), _decimal(gain)
+        return cost, "ship", None, Decimal("0.0000")
 
     @staticmethod
     def _applies(rule: Mapping[str, Any], line: Mapping[str, Any], currency: str | None) -> bool:
@@ -390,7 +416,8 @@ class _Lookup:
 
     def __init__(self, model: TableModel) -> None:
         self.intercept = model.intercept
-        self.features = [
+        self.features = model.features
+        self.places = [
             (feature.name, feature.kind == "categorical", edges.tolist(), places, scores.tolist())
             for feature, edges, places, scores in zip(
                 model.features,
@@ -402,9 +429,9 @@ class _Lookup:
         ]
         self.pairs = [(a, b, table.tolist()) for (a, b), table in model.pairs.items()]
 
-    def margin(self, line: Mapping[str, Any]) -> float:
-        bins, margin = [], self.intercept
-        for name, is_categorical, edges, places, scores in self.features:
+    def bins(self, line: Mapping[str, Any]) -> list[int]:
+        found = []
+        for name, is_categorical, edges, places, _ in self.places:
             value = line[name]
             if value is None:
                 place = 0
@@ -412,11 +439,25 @@ class _Lookup:
                 place = places.get(value, len(places) + 1)
             else:
                 place = bisect_left(edges, float(value)) + 1
-            bins.append(place)
+            found.append(place)
+        return found
+
+    def margin(self, bins: Sequence[int]) -> float:
+        margin = self.intercept
+        for place, (*_, scores) in zip(bins, self.places, strict=True):
             margin += scores[place]
         for a, b, table in self.pairs:
             margin += table[bins[a]][bins[b]]
         return margin
+
+    def contributions(self, bins: Sequence[int]) -> list[float]:
+        """What each feature adds; a pair's score counts half for each of its features."""
+        parts = [scores[place] for place, (*_, scores) in zip(bins, self.places, strict=True)]
+        for a, b, table in self.pairs:
+            half = table[bins[a]][bins[b]] / 2
+            parts[a] += half
+            parts[b] += half
+        return parts
 
 
 def _amount(value: Any) -> int:

@@ -31,6 +31,8 @@ RULES = (
     ("policy", "policy_parameters"),
     ("policy", "policy_guest_ids"),
     ("policy", "policy_fx_rates"),
+    ("policy", "policy_model_features"),
+    ("policy", "policy_reason_sentences"),
     ("intermediate", "int_source_currencies"),
     ("intermediate", "int_ids_excluded"),
     ("intermediate", "int_products_deduplicated"),

@@ -24,8 +24,10 @@ from typing import Annotated, Any, Literal
 
 from retour.checkout import Checkout
 from retour.errors import RetourError
+from retour.line_errors import LineError
 from retour.model_files import write
-from retour.scoring import LineError, Scorer, file_stamp
+from retour.publication import file_stamp
+from retour.scoring import Scorer
 
 try:
     import uvicorn
@@ -44,6 +46,11 @@ MAX_SECONDS = 10.0
 TOKEN = "RETOUR_TOKEN"
 LEAST_TOKEN = 16
 REQUESTS = "score_requests"
+# of a score, in marts.score_requests
+KEPT = (
+    *("order_line_id", "return_probability", "risk_band", "expected_cost"),
+    *("recommended_action", "expected_gain", "model_version"),
+)
 
 Text = Annotated[
     str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
@@ -92,16 +99,34 @@ class ScoreRequest(BaseModel):
     lines: Annotated[list[Line], Field(min_length=1, max_length=MAX_LINES)]
 
 
+class Reason(BaseModel):
+    """A group of features that speaks for a return, and what says most in it."""
+
+    feature_group: str
+    feature: str
+    value: str | None
+    contribution: float
+    sentence: str
+
+
 class Score(BaseModel):
-    """What order_return_scores would say; amounts as text, so that no decimal is lost."""
+    """What order_return_scores would say; amounts as text, so that no decimal is lost.
+
+    log_odds = base + the contributions of the reasons + rest.
+    """
 
     order_line_id: str
     return_probability: float
     risk_band: Literal["low", "medium", "high", "no signal"]
     expected_cost: str | None
     recommended_action: str
+    action_stage: Literal["checkout", "fulfilment"] | None
     expected_gain: str
     model_version: str
+    log_odds: float
+    base: float
+    rest: float
+    reasons: list[Reason]
 
 
 class ScoreResponse(BaseModel):
@@ -208,7 +233,7 @@ class Spool:
                     "order_id": line["order_id"],
                     "product_id": line["product_id"],
                     "ordered_at": line["ordered_at"],
-                    **{name: value for name, value in score.items() if value is not None},
+                    **{name: score[name] for name in KEPT if score[name] is not None},
                 }
             )
 

@@ -14,10 +14,11 @@ import pytest
 
 from ml import evaluation, table_model
 from retour.errors import RetourError
+from retour.line_errors import LineError
 from retour.model_files import FOLDER, loaded
 from retour.publish import publish, published_path
 from retour.rendering import Project
-from retour.scoring import RESULT, LineError, Scorer, rows
+from retour.scoring import RESULT, SCORE, Scorer, rows
 from tests.support import ROOT, Build, query, run_dbt
 
 # as a shop would export them: other cases and blanks, what was never seen, what is not known
@@ -149,7 +150,13 @@ def test_lines_given_one_by_one_and_as_parquet_score_alike(
     given = [{name: value or None for name, value in line.items()} for line in basket]
     for row in scorer.score_lines(given):
         wanted = found[row["order_line_id"]]
-        assert {name: str(value) for name, value in row.items()} == wanted
+        assert {name: str(row[name] or "") for name in SCORE} == {
+            name: wanted[name] for name in SCORE
+        }
+        said = [reason["sentence"] for reason in row["reasons"]]
+        columns = [f"reason_{rank}_sentence" for rank in (1, 2, 3)]
+        assert said == [wanted[name] for name in columns if wanted[name]]
+        assert said
 
 
 def test_saved_models_give_the_published_scores(demo: Build) -> None:

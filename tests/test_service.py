@@ -31,7 +31,7 @@ from retour.landing import land
 from retour.model_files import FOLDER
 from retour.publish import publish
 from retour.rendering import Project
-from retour.scoring import Scorer, rows
+from retour.scoring import Scorer, nested, rows
 from tests.support import ROOT, Build, write_shop
 
 LINE = {
@@ -122,6 +122,7 @@ def test_python_and_sql_say_the_same_of_a_thousand_lines(world: World, scorer: S
     """Features and scores, for the baskets of each day."""
     checkout = Checkout(scorer)
     compared = 0
+    sentences: set[str] = set()
     for _, group in groupby(world.lines, key=lambda line: line["ordered_at"].date()):
         lines = list(group)
         features = {line["order_line_id"]: line for line in checkout.features(lines)}
@@ -130,7 +131,7 @@ def test_python_and_sql_say_the_same_of_a_thousand_lines(world: World, scorer: S
             scorer._take(lines)
             scorer._run()
             wanted = rows(scorer.connection, "select * from return_features")
-            scores = rows(scorer.connection, "select * from order_return_scores")
+            scores = [nested(row) for row in rows(scorer.connection, scorer.scored)]
         for row in wanted:
             for name in scorer.publication.features:
                 value = row[name]
@@ -142,9 +143,23 @@ def test_python_and_sql_say_the_same_of_a_thousand_lines(world: World, scorer: S
         for row in scores:
             said = found[row["order_line_id"]]
             assert abs(said["return_probability"] - row["return_probability"]) <= 1e-12
-            for name in ("risk_band", "expected_cost", "recommended_action", "expected_gain"):
+            for name in (
+                *("risk_band", "expected_cost", "expected_gain"),
+                *("recommended_action", "action_stage"),
+            ):
                 assert said[name] == row[name], (row["order_line_id"], name)
+            parts = [reason["contribution"] for reason in row["reasons"]]
+            for answer in (said, row):
+                own = [reason["contribution"] for reason in answer["reasons"]]
+                assert own == pytest.approx(parts, abs=1e-9)
+                total = answer["base"] + sum(own) + answer["rest"]
+                assert total == pytest.approx(answer["log_odds"], abs=1e-9)
+            for name in ("feature_group", "feature", "value", "sentence"):
+                wanted = [reason[name] for reason in row["reasons"]]
+                assert [reason[name] for reason in said["reasons"]] == wanted, name
+            sentences.update(reason["sentence"] for reason in row["reasons"])
     assert compared >= 1000 * len(scorer.publication.features)
+    assert len(sentences) > 100
 
 
 def test_of_plain_letters_both_languages_make_the_same_cases() -> None:

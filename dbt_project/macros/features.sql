@@ -23,17 +23,33 @@
     )
 {%- endmacro %}
 
-{#- A counter or day of an entity over all days before the one of the row. -#}
-{% macro sum_before(counter) -%}
-    {%- if counter == 'first_order_day' -%}
-    min(case when has_orders then day_no end)
-    {%- elif counter == 'last_order_day' -%}
-    max(case when has_orders then day_no end)
-    {%- elif counter == 'last_return_day' -%}
-    max(case when returned_line_count > 0 then day_no end)
+{#- The first or the last day before on which an entity was ordered, or sent something back. -#}
+{% macro day_before(name) -%}
+    {%- if name == 'first_order_day' -%}
+    min(case when is_ordered = 1 then day_no end)
+    {%- elif name == 'last_order_day' -%}
+    max(case when is_ordered = 1 then day_no end)
     {%- else -%}
-    sum({{ counter }})
-    {%- endif %} over (
-        partition by entity_no order by day_no rows between unbounded preceding and 1 preceding
-    )
+    max(case when is_returned = 1 then day_no end)
+    {%- endif %} over ({{ days_before() }})
+{%- endmacro %}
+
+{#- The rows of an entity before the one in hand. -#}
+{% macro days_before() -%}
+    partition by entity_no order by day_no rows between unbounded preceding and 1 preceding
+{%- endmacro %}
+
+{#- A count that shares a number with another one, so that one sum adds up both; each total must be
+    0 or more and below two billion. -#}
+{% macro second_of_two(count) -%}
+    {{ count }} * cast(2147483648 as bigint)
+{%- endmacro %}
+
+{#- The first or the second of the two counts in a number. The division leaves no rest. -#}
+{% macro unpacked(number, place) -%}
+    {%- if place == 'first' -%}
+    {{ number }} % 2147483648
+    {%- else -%}
+    ({{ number }} - {{ number }} % 2147483648) / 2147483648
+    {%- endif -%}
 {%- endmacro %}

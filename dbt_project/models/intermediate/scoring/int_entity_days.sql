@@ -1,37 +1,39 @@
 -- What each customer, product, seller, category, brand and source had behind it on every day on
--- which something happened: the counters of all days before, none of the day itself. One pass of
--- one window over sums per day.
+-- which it was ordered: the counters of all days before, none of the day itself. One pass of one
+-- window over sums per day; two counters share a number on the way, since a window costs by the
+-- number of its sums.
 
-{% set counters = [
-    'line_count', 'order_count', 'returned_line_count', 'price_total', 'rating_count',
-    'rating_total', 'delivered_count', 'late_count',
-] -%}
-{% set days = ['first_order_day', 'last_order_day', 'last_return_day'] -%}
+-- two counts and a number that holds both; orders are counted of customers only
+{% set pairs = {
+    'sold': ['line_count', 'returned_line_count'],
+    'dealt': ['order_count', 'rating_count'],
+    'delivered': ['delivered_count', 'late_count'],
+} -%}
+{% set totals = ['price_total', 'rating_total'] -%}
 -- what happens, where it stands, on which day, and what it adds
 {% set events = {
     'sold': {
-        'relation': 'lines', 'day': 'day_no',
+        'relation': ref('int_feature_lines'), 'day': 'day_no',
         'adds': {
-            'ordered_count': '1', 'line_count': '1', 'price_total': 'unit_price',
-            'order_count': 'case when is_first_of_order then 1 else 0 end',
+            'is_ordered': '1', 'sold': '1', 'price_total': 'unit_price',
+            'dealt': 'case when is_first_of_order then 1 else 0 end',
         },
     },
     'gone': {
-        'relation': 'lines', 'day': 'gone_day_no',
-        'adds': {'line_count': '-1', 'price_total': '-unit_price'},
+        'relation': ref('int_feature_lines'), 'day': 'gone_day_no',
+        'adds': {'sold': '-1', 'price_total': '-unit_price'},
     },
     'returned': {
-        'relation': 'lines', 'day': 'returned_day_no', 'adds': {'returned_line_count': '1'},
+        'relation': ref('int_feature_lines'), 'day': 'returned_day_no',
+        'adds': {'is_returned': '1', 'sold': second_of_two(1)},
     },
     'rated': {
         'relation': 'rated', 'day': 'day_no',
-        'adds': {'rating_count': '1', 'rating_total': 'rating'},
+        'adds': {'dealt': second_of_two(1), 'rating_total': 'rating'},
     },
     'delivered': {
-        'relation': 'lines', 'day': 'delivered_day_no',
-        'adds': {
-            'delivered_count': '1', 'late_count': 'case when is_late then 1 else 0 end',
-        },
+        'relation': ref('int_feature_lines'), 'day': 'delivered_day_no',
+        'adds': {'delivered': 'case when is_late then 1 + ' ~ second_of_two(1) ~ ' else 1 end'},
     },
 } -%}
 -- what the features need of each type
@@ -39,45 +41,29 @@
 {% set entities = {
     'source': {
         'events': sales + ['rated', 'delivered'],
-        'counted': [
-            'line_count', 'returned_line_count', 'rating_count', 'rating_total',
-            'delivered_count', 'late_count',
-        ],
+        'sums': ['sold', 'dealt', 'delivered', 'rating_total'],
+        'days': [],
     },
     'customer': {
         'events': sales + ['rated'],
-        'counted': [
-            'line_count', 'order_count', 'returned_line_count', 'price_total', 'rating_count',
-            'rating_total', 'first_order_day', 'last_order_day', 'last_return_day',
-        ],
+        'sums': ['sold', 'dealt', 'price_total', 'rating_total'],
+        'days': ['first_order_day', 'last_order_day', 'last_return_day'],
     },
     'product': {
         'events': sales + ['rated'],
-        'counted': [
-            'line_count', 'returned_line_count', 'price_total', 'rating_count', 'rating_total',
-            'first_order_day',
-        ],
+        'sums': ['sold', 'dealt', 'price_total', 'rating_total'],
+        'days': ['first_order_day'],
     },
     'seller': {
         'events': sales + ['rated', 'delivered'],
-        'counted': [
-            'line_count', 'returned_line_count', 'rating_count', 'rating_total',
-            'delivered_count', 'late_count',
-        ],
+        'sums': ['sold', 'dealt', 'delivered', 'rating_total'],
+        'days': [],
     },
-    'category': {
-        'events': sales, 'counted': ['line_count', 'returned_line_count', 'price_total'],
-    },
-    'brand': {'events': sales, 'counted': ['line_count', 'returned_line_count']},
+    'category': {'events': sales, 'sums': ['sold', 'price_total'], 'days': []},
+    'brand': {'events': sales, 'sums': ['sold'], 'days': []},
 } -%}
 
-with lines as (
-
-    select * from {{ ref('int_feature_lines') }}
-
-),
-
-entities as (
+with entities as (
 
     select * from {{ ref('int_feature_entities') }}
 
@@ -132,11 +118,14 @@ rated as (
     select
         {{ entity_type }}_no as entity_no,
         {{ events[event].day }} as day_no,
-        {%- for counter in counters if counter in entity.counted %}
-        {%- set nothing = 'cast(0 as decimal(18, 4))' if counter.endswith('total') else '0' %}
-        {{ events[event].adds.get(counter, nothing) }} as {{ counter }},
+        {%- for name in entity.sums %}
+        {%- set type = 'decimal(18, 4)' if name in totals else 'bigint' %}
+        {%- set adds = '0' if name == 'dealt' and event == 'sold' and entity_type != 'customer'
+            else events[event].adds.get(name, '0') %}
+        cast({{ adds }} as {{ type }}) as {{ name }},
         {%- endfor %}
-        {{ events[event].adds.get('ordered_count', '0') }} as ordered_count
+        {{ events[event].adds.get('is_returned', '0') }} as is_returned,
+        {{ events[event].adds.get('is_ordered', '0') }} as is_ordered
     from {{ events[event].relation }}
     where {{ entity_type }}_no is not null and {{ events[event].day }} is not null
     {%- if not loop.last %}
@@ -152,13 +141,31 @@ rated as (
     select
         entity_no,
         day_no,
-        {%- for counter in counters if counter in entity.counted %}
-        {%- set type = 'decimal(38, 4)' if counter.endswith('total') else 'int' %}
-        cast(sum({{ counter }}) as {{ type }}) as {{ counter }},
+        {%- for name in entity.sums %}
+        {%- set type = 'decimal(18, 4)' if name in totals else 'bigint' %}
+        cast(sum({{ name }}) as {{ type }}) as {{ name }},
         {%- endfor %}
-        max(ordered_count) = 1 as has_orders
+        max(is_ordered) as is_ordered,
+        max(is_returned) as is_returned
     from {{ entity_type }}_events
     group by entity_no, day_no
+
+),
+
+{{ entity_type }}_before as (
+
+    select
+        entity_no,
+        day_no,
+        {%- for name in entity.sums %}
+        {%- set type = 'double' if name in totals else 'bigint' %}
+        cast(sum({{ name }}) over ({{ days_before() }}) as {{ type }}) as {{ name }},
+        {%- endfor %}
+        {%- for day in entity.days %}
+        {{ day_before(day) }} as {{ day }},
+        {%- endfor %}
+        is_ordered
+    from {{ entity_type }}_days
 
 ),
 {%- endfor %}
@@ -171,18 +178,26 @@ final as (
         '{{ entity_type }}' as entity_type,
         entity_no,
         day_no,
+        {%- for sum, counters in pairs.items() %}
         {%- for counter in counters %}
-        {%- set type = 'decimal(38, 4)' if counter.endswith('total') else 'int' %}
-        cast({{ counter if counter in entity.counted else 'null' }} as {{ type }}) as {{ counter }},
+        {%- set place = 'first' if loop.first else 'second' %}
+        {%- set is_counted = sum in entity.sums
+            and (counter != 'order_count' or entity_type == 'customer') %}
+        cast({{ unpacked(sum, place) if is_counted else 'null' }} as int)
+            as {{ counter }}_before,
         {%- endfor %}
-        {%- for counter in counters + days %}
-        cast(
-            {{ sum_before(counter) if counter in entity.counted else 'null' }}
-            as {{ 'double' if counter.endswith('total') else 'int' }}
-        ) as {{ counter }}_before,
         {%- endfor %}
-        has_orders
-    from {{ entity_type }}_days
+        {%- for total in totals %}
+        cast({{ total if total in entity.sums else 'null' }} as double) as {{ total }}_before,
+        {%- endfor %}
+        cast({{ 'first_order_day' if 'first_order_day' in entity.days else 'null' }} as int)
+            as first_order_day_before,
+        cast({{ 'last_order_day' if 'last_order_day' in entity.days else 'null' }} as int)
+            as last_order_day_before,
+        cast({{ 'last_return_day' if 'last_return_day' in entity.days else 'null' }} as int)
+            as last_return_day_before
+    from {{ entity_type }}_before
+    where is_ordered = 1
     {%- if not loop.last %}
 
     union all

@@ -133,18 +133,38 @@ mixed_lines as (
 
 ),
 
-same_products as (
+repeated_products as (
 
     select
         source,
         order_id,
         day_no,
         product_no,
-        count(*) as line_count,
-        count(distinct variant) as variant_count
+        count(*) as line_count
     from mixed_lines
     group by source, order_id, day_no, product_no
     having count(*) > 1
+
+),
+
+same_products as (
+
+    select
+        mixed_lines.source,
+        mixed_lines.order_id,
+        mixed_lines.day_no,
+        mixed_lines.product_no,
+        max(repeated_products.line_count) as line_count,
+        count(distinct mixed_lines.variant) as variant_count
+    from mixed_lines
+    inner join repeated_products
+        on
+            mixed_lines.source = repeated_products.source
+            and mixed_lines.order_id = repeated_products.order_id
+            and mixed_lines.day_no = repeated_products.day_no
+            and mixed_lines.product_no = repeated_products.product_no
+    group by
+        mixed_lines.source, mixed_lines.order_id, mixed_lines.day_no, mixed_lines.product_no
 
 ),
 

@@ -19,31 +19,31 @@ guest_ids as (
 
 ),
 
-order_lines as (
-
-    select * from {{ ref('order_lines') }}
-
-),
-
 -- equal reviews in one file are told apart by their number, so that overlapping files count once
-numbered as (
+counted as (
 
     select
-        *,
-        row_number() over (
-            partition by
-                source,
-                file,
-                order_line_id,
-                order_id,
-                product_id,
-                customer_id,
-                seller_id,
-                rating,
-                reviewed_at
-            order by row_number
-        ) as occurrence
+        source,
+        file,
+        order_line_id,
+        order_id,
+        product_id,
+        customer_id,
+        seller_id,
+        rating,
+        reviewed_at,
+        count(*) as occurrences
     from reviews
+    group by
+        source,
+        file,
+        order_line_id,
+        order_id,
+        product_id,
+        customer_id,
+        seller_id,
+        rating,
+        reviewed_at
 
 ),
 
@@ -58,8 +58,8 @@ distinct_reviews as (
         seller_id,
         rating,
         reviewed_at,
-        occurrence
-    from numbered
+        max(occurrences) as occurrences
+    from counted
     group by
         source,
         order_line_id,
@@ -68,8 +68,7 @@ distinct_reviews as (
         customer_id,
         seller_id,
         rating,
-        reviewed_at,
-        occurrence
+        reviewed_at
 
 ),
 
@@ -83,15 +82,14 @@ timely as (
         sources.as_of_date,
         row_number() over (
             order by
+                distinct_reviews.reviewed_at,
                 distinct_reviews.source,
                 distinct_reviews.order_line_id,
                 distinct_reviews.order_id,
                 distinct_reviews.product_id,
                 distinct_reviews.customer_id,
                 distinct_reviews.seller_id,
-                distinct_reviews.rating,
-                distinct_reviews.reviewed_at,
-                distinct_reviews.occurrence
+                distinct_reviews.rating
         ) as review_no
     from distinct_reviews
     inner join sources
@@ -115,7 +113,7 @@ named_lines as (
         order_lines.seller_id,
         order_lines.ordered_date
     from timely
-    inner join order_lines
+    inner join {{ ref('order_lines') }} as order_lines
         on
             timely.source = order_lines.source
             and timely.order_line_id = order_lines.order_line_id
@@ -131,7 +129,7 @@ named_lines as (
         order_lines.seller_id,
         order_lines.ordered_date
     from timely
-    inner join order_lines
+    inner join {{ ref('order_lines') }} as order_lines
         on
             timely.source = order_lines.source
             and timely.order_id = order_lines.order_id
@@ -156,7 +154,7 @@ agreed as (
 
 ),
 
-final as (
+resolved as (
 
     select
         timely.source,
@@ -168,10 +166,28 @@ final as (
         timely.rating,
         timely.reviewed_at,
         timely.reviewed_date,
-        timely.as_of_date
+        timely.as_of_date,
+        {{ each_number(0, 'timely.occurrences') }} as occurrence
     from timely
     left join agreed
         on timely.review_no = agreed.review_no
+
+),
+
+final as (
+
+    select
+        source,
+        order_line_id,
+        order_id,
+        customer_id,
+        product_id,
+        seller_id,
+        rating,
+        reviewed_at,
+        reviewed_date,
+        as_of_date
+    from resolved
 
 )
 

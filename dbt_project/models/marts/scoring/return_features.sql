@@ -19,12 +19,6 @@ lines as (
 
 ),
 
-entity_days as (
-
-    select * from {{ ref('int_entity_days') }}
-
-),
-
 -- the history of each entity on the day of the order; nothing yet on its first day
 joined as (
 
@@ -62,7 +56,7 @@ joined as (
             lines.source = order_lines.source
             and lines.order_line_id = order_lines.order_line_id
     {%- for entity_type in entities %}
-    left join entity_days as {{ entity_type }}_days
+    left join {{ ref('int_entity_days') }} as {{ entity_type }}_days
         on
             lines.{{ entity_type }}_no = {{ entity_type }}_days.entity_no
             and lines.day_no = {{ entity_type }}_days.day_no
