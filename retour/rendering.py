@@ -24,6 +24,8 @@ VALUE = re.compile(
     r"{%-? endmacro -?%}",
     re.DOTALL,
 )
+# how dbt writes a table is nobody else's business, and no word of Jinja
+MATERIALIZATION = re.compile(r"{%-? materialization .*?{%-? endmaterialization -?%}", re.DOTALL)
 
 
 class Project:
@@ -46,6 +48,7 @@ class Project:
             "execute": False,
         }
         text = "\n".join(file.read_text("utf-8") for file in files)
+        text = MATERIALIZATION.sub("", text)
         for found in VALUE.finditer(text):
             given[found["name"]] = self._value(found["value"])
         module = self.environment.from_string(VALUE.sub("", text)).make_module(given)

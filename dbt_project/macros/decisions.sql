@@ -13,12 +13,15 @@
 
   gain = p * prevented * loss - (1 - p) * lost_sale * margin - cost of acting
 
+  With is_best_asked=false the five columns of the best rule are left out, and of a line only the
+  rules are examined that would gain enough for some rule to be done: the others decide nothing.
+
   `lines` needs source, marketplace, category, payment_method, quantity, ordered_amount, unit_cost
   (or NULL), return_probability, is_out_of_sample, has_signal, and every feature named below;
   `actions` and `rates` are marts.return_actions and marts.return_cost_rates, or some of their rows.
   Nothing here asks dbt for anything, so that tests can render it for rows of their own.
 -#}
-{% macro return_decisions(columns, lines, actions, rates, slots=12) %}
+{% macro return_decisions(columns, lines, actions, rates, slots=12, is_best_asked=true) %}
 {%- set features = [
     'has_size', 'same_product_variants', 'customer_return_rate',
     'customer_returned_lines_before', 'product_return_rate', 'ordered_amount', 'discount_share',
@@ -33,12 +36,11 @@
 
         select
             {%- for slot in range(1, slots + 1) %}
-            {%- set last = loop.last %}
             {%- for fact in facts %}
-            max(case when rule_number = {{ slot }} then {{ fact }} end) as {{ fact }}_{{ slot }}
-            {{- '' if last and loop.last else ',' }}
+            max(case when rule_number = {{ slot }} then {{ fact }} end) as {{ fact }}_{{ slot }},
             {%- endfor %}
             {%- endfor %}
+            min(least_gain) as smallest_gain
         from {{ actions }}
 
     ),
@@ -106,56 +108,58 @@
 
     ),
 
-    -- what is constant is asked first
-    gains as (
+    -- what each rule would gain where it may be applied
+    worths as (
 
         select
-            valued.*
+            valued.*,
+            concat('|', valued.category, '|') as category_entry,
+            concat('|', lower(valued.payment_method), '|') as payment_entry,
+            rules.*
             {%- for slot in range(1, slots + 1) %},
-            rules.action_{{ slot }},
-            rules.prevented_share_{{ slot }},
-            rules.lost_sale_share_{{ slot }},
-            rules.action_cost_{{ slot }},
-            rules.least_gain_{{ slot }},
-            rules.stage_{{ slot }},
-            case
-                when
-                    rules.action_{{ slot }} is not null
-                    and (
-                        rules.feature_{{ slot }} = '*'
-                        or case rules.feature_{{ slot }}
-                            {%- for feature in features %}
-                            when '{{ feature }}' then cast(valued.{{ feature }} as double)
-                            {%- endfor %}
-                        end >= rules.at_least_{{ slot }}
-                    )
-                    and (
-                        rules.categories_{{ slot }} = '*'
-                        or instr(
-                            concat('|', rules.categories_{{ slot }}, '|'),
-                            concat('|', valued.category, '|')
-                        ) > 0
-                    )
-                    and (
-                        rules.payment_methods_{{ slot }} = '*'
-                        or instr(
-                            concat('|', rules.payment_methods_{{ slot }}, '|'),
-                            concat('|', lower(valued.payment_method), '|')
-                        ) > 0
-                    )
-                    and (
-                        rules.currency_{{ slot }} = '*'
-                        or rules.currency_{{ slot }} = valued.currency
-                    )
-                    then
-                        valued.return_probability * rules.prevented_share_{{ slot }} * valued.loss
-                        - (1 - valued.return_probability)
-                        * rules.lost_sale_share_{{ slot }} * valued.margin_if_kept
-                        - rules.action_cost_{{ slot }}
-            end as gain_{{ slot }}
+            valued.return_probability * rules.prevented_share_{{ slot }} * valued.loss
+            - (1 - valued.return_probability)
+            * rules.lost_sale_share_{{ slot }} * valued.margin_if_kept
+            - rules.action_cost_{{ slot }} as worth_{{ slot }}
             {%- endfor %}
         from valued
         cross join rules
+
+    ),
+
+    -- what is constant is asked first, words last
+    gains as (
+
+        select
+            *
+            {%- for slot in range(1, slots + 1) %},
+            case
+                when
+                    action_{{ slot }} is not null
+                    and (currency_{{ slot }} = '*' or currency_{{ slot }} = currency)
+                    {%- if not is_best_asked %}
+                    and worth_{{ slot }} > smallest_gain - 0.001
+                    {%- endif %}
+                    and (
+                        feature_{{ slot }} = '*'
+                        or case feature_{{ slot }}
+                            {%- for feature in features %}
+                            when '{{ feature }}' then cast({{ feature }} as double)
+                            {%- endfor %}
+                        end >= at_least_{{ slot }}
+                    )
+                    and (
+                        categories_{{ slot }} = '*'
+                        or instr(concat('|', categories_{{ slot }}, '|'), category_entry) > 0
+                    )
+                    and (
+                        payment_methods_{{ slot }} = '*'
+                        or instr(concat('|', payment_methods_{{ slot }}, '|'), payment_entry) > 0
+                    )
+                    then worth_{{ slot }}
+            end as gain_{{ slot }}
+            {%- endfor %}
+        from worths
 
     ),
 
@@ -210,6 +214,7 @@
         cast(loss as decimal(18, 4)) as loss_if_returned,
         cast(return_probability * loss as decimal(18, 4)) as expected_cost,
         cast(margin_if_kept as decimal(18, 4)) as margin_amount,
+        {%- if is_best_asked %}
         {%- for fact in ['action', 'prevented_share', 'lost_sale_share', 'action_cost', 'least_gain'] %}
         case slot
             {%- for slot in range(1, slots + 1) %}
@@ -218,6 +223,7 @@
         end as best_{{ fact }},
         {%- endfor %}
         cast(gain as decimal(18, 4)) as best_gain,
+        {%- endif %}
         case
             when not is_out_of_sample then cast(null as string)
             when is_chosen

@@ -16,12 +16,6 @@ products as (
 
 ),
 
-sources as (
-
-    select * from {{ ref('int_sources') }}
-
-),
-
 -- whether models told returns from sales in what came after them; if nobody could test it, no
 signals as (
 
@@ -31,6 +25,18 @@ signals as (
     from {{ ref('ml_return_models') }}
     where record = 'run' and name = 'has_signal'
     group by source
+
+),
+
+sources as (
+
+    select
+        sources.source,
+        sources.as_of_date,
+        coalesce(signals.has_signal, false) as has_signal
+    from {{ ref('int_sources') }} as sources
+    left join signals
+        on sources.source = signals.source
 
 ),
 
@@ -48,9 +54,9 @@ lines as (
         scores.*,
         products.unit_cost,
         sources.as_of_date,
-        coalesce(signals.has_signal, false) as has_signal,
+        sources.has_signal,
         case
-            when not coalesce(signals.has_signal, false) then 'no signal'
+            when not sources.has_signal then 'no signal'
             when 100 * scores.return_probability >= thresholds.high_percent then 'high'
             when 100 * scores.return_probability >= thresholds.medium_percent then 'medium'
             else 'low'
@@ -58,8 +64,6 @@ lines as (
     from scores
     inner join sources
         on scores.source = sources.source
-    left join signals
-        on scores.source = signals.source
     left join products
         on
             scores.source = products.source
@@ -79,6 +83,7 @@ decided as (
         lines='lines',
         actions=ref('return_actions'),
         rates=ref('return_cost_rates'),
+        is_best_asked=false,
     ) | indent(4) }}
 
 ),
