@@ -186,9 +186,9 @@ def surround(connection: duckdb.DuckDBPyConnection) -> None:
             select source, date '2026-06-30' as as_of_date, 'lines' as unit,
                 1.0::double as dispersion
             from {sources};
-        create table intermediate.int_return_costs_by_entity as
-            select source, 'all' as entity_type, 'all' as entity_id, 1000::bigint as returns,
-                1000::bigint as priced_returns, 10000::decimal(18, 4) as return_cost_mid
+        create table intermediate.int_return_costs_held as
+            select source, 'all' as entity_type, 'all' as entity_id,
+                10.0::double as cost_per_return
             from {sources};
         create table marts.sellers as
             select distinct source, entity_id as seller_id, entity_id as seller_name

@@ -1,7 +1,7 @@
 {#- The last steps of every monitor that compares returns with an expectation: reads a CTE `compared`
     with source, entity_type, entity_id, week_no, end_week, window_days, observed, expected, expected_final,
     chance, dispersion, spread_variance and lines, and makes the CTE `final` of the common shape of
-    candidates. `words` is what the expectation is. -#}
+    candidates. `words` is an expression: what the expectation is. -#}
 {% macro alert_candidates(monitor, metric, words) -%}
     spreads as (
 
@@ -38,27 +38,7 @@ shrunk as (
 
 costs as (
 
-    select
-        source,
-        cast(sum(return_cost_mid) as double) / sum(returns) as cost_per_return
-    from {{ ref('int_return_costs_by_entity') }}
-    where entity_type = 'all' and priced_returns = returns
-    group by source
-
-),
-
-own_costs as (
-
-    select
-        source,
-        entity_type,
-        entity_id,
-        returns,
-        cast(return_cost_mid as double) as return_cost
-    from {{ ref('int_return_costs_by_entity') }}
-    where
-        priced_returns = returns
-        and entity_type in ('category', 'seller', 'product', 'marketplace')
+    select * from {{ ref('int_return_costs_held') }}
 
 ),
 
@@ -82,20 +62,20 @@ final as (
         100 * shrunk.effect > {{ policy_value('alert_min_effect_percent') }} as is_large_enough,
         greatest(shrunk.effect - 1, 0) * shrunk.expected_final as excess_returns,
         {{ money(
-            'greatest(shrunk.effect - 1, 0) * shrunk.expected_final * ('
-            ~ 'coalesce(own_costs.return_cost, 0) + ' ~ policy_value('risk_cost_prior_returns')
-            ~ ' * costs.cost_per_return) / (coalesce(own_costs.returns, 0) + '
-            ~ policy_value('risk_cost_prior_returns') ~ ')'
+            'greatest(shrunk.effect - 1, 0) * shrunk.expected_final '
+            ~ '* coalesce(costs.cost_per_return, source_costs.cost_per_return)'
         ) }} as money_at_risk,
-        '{{ words }}' as compared_with
+        {{ words }} as compared_with
     from shrunk
     left join costs
-        on shrunk.source = costs.source
-    left join own_costs
         on
-            shrunk.source = own_costs.source
-            and shrunk.entity_type = own_costs.entity_type
-            and shrunk.entity_id = own_costs.entity_id
+            shrunk.source = costs.source
+            and shrunk.entity_type = costs.entity_type
+            and shrunk.entity_id = costs.entity_id
+    left join costs as source_costs
+        on
+            shrunk.source = source_costs.source
+            and source_costs.entity_type = 'all'
 
 )
 {%- endmacro %}

@@ -193,3 +193,121 @@
     )
     / sqrt(dispersion + spread_variance * expected / (1 - chance))
 {%- endmacro %}
+
+{#- What holds of seller_risk, product_risk and category_risk alike: one row per key, every sold line
+    of a window is judged, ratios and excesses follow from what stands beside them, ranks are a
+    count. `sold` is the condition of the ledger's lines. -#}
+{% macro risk_claims(mart, id_column, sold) -%}
+    with risk as (
+
+    select * from {{ ref(mart) }}
+
+),
+
+windows as (
+
+    select distinct
+        source,
+        window_days
+    from risk
+
+),
+
+ledger as (
+
+    select
+        order_lines.source,
+        windows.window_days,
+        count(*) as lines
+    from {{ ref('order_lines') }} as order_lines
+    inner join windows
+        on
+            order_lines.source = windows.source
+            and order_lines.age_days < windows.window_days
+    where {{ sold }}
+    group by order_lines.source, windows.window_days
+
+),
+
+sums as (
+
+    select
+        source,
+        window_days,
+        sum(lines) as lines,
+        count(risk_rank) as ranked,
+        max(risk_rank) as last_rank,
+        count(distinct risk_rank) as ranks
+    from risk
+    group by source, window_days
+
+)
+
+select
+    'the lines of all are those of the ledger' as claim,
+    ledger.source,
+    cast(ledger.window_days as string) as example
+from ledger
+left join sums
+    on
+        ledger.source = sums.source
+        and ledger.window_days = sums.window_days
+where sums.lines is null or sums.lines <> ledger.lines
+
+union all
+
+select
+    'ranks count the judged' as claim,
+    source,
+    cast(window_days as string) as example
+from sums
+where ranked > 0 and (ranked <> last_rank or ranked <> ranks)
+
+union all
+
+select
+    'o_e_ratio = observed / expected, and the excess follows from the shrunk ratio' as claim,
+    source,
+    {{ id_column }} as example
+from risk
+where
+    abs(o_e_ratio * expected - observed) > 1e-4 * (1 + observed)
+    or abs(greatest(shrunk_ratio - 1, 0) * expected_final - excess_returns)
+    > 1e-4 * (1 + excess_returns)
+    or abs(cast(excess_cost as double) - excess_returns * cast(cost_per_return as double))
+    > 1e-3 * (1 + excess_returns)
+    or (insufficient_reason is null) <> (risk_tier <> 'insufficient data')
+
+union all
+
+select
+    'one row per key' as claim,
+    source,
+    {{ id_column }} as example
+from risk
+group by source, {{ id_column }}, window_days
+having count(*) > 1
+{%- endmacro %}
+
+{#- Whether the day on which a line was promised has passed: what is late or cancelled is asked of
+    such lines only, or the lines of a young window, which can still become either, would make it
+    look good. Lines without a promise are taken as they are. -#}
+{% macro is_due(lines) -%}
+    ({{ lines }}.promised_at is null or cast({{ lines }}.promised_at as date) < {{ lines }}.as_of_date)
+{%- endmacro %}
+
+{#- Whether it is known of a line that is due if it came in time: it was delivered, or is overdue and
+    not so long that its delivery was probably just not recorded. -#}
+{% macro has_known_delivery(lines) -%}
+    (
+        cast({{ lines }}.promised_at as date) < {{ lines }}.as_of_date
+        and (
+            {{ lines }}.delivered_at is not null
+            or (
+                {{ lines }}.is_sale
+                and {{ days_between(lines ~ '.promised_at', lines ~ '.as_of_date') }}
+                <= {{ policy_value('risk_overdue_days') }}
+            )
+        )
+    )
+{%- endmacro %}

@@ -16,7 +16,7 @@ lists as (
         count(distinct alert_rank) as ranks,
         sum(case when is_in_budget then 1 else 0 end) as in_budget
     from alerts
-    where status <> 'closed'
+    where status in ('new', 'open')
     group by source
 
 ),
@@ -71,7 +71,7 @@ select
     source,
     alert_id as example
 from alerts
-where 100 * q_value > {{ policy_value('alert_close_q_percent') }}
+where status <> 'watch' and 100 * q_value > {{ policy_value('alert_close_q_percent') }}
 
 union all
 
@@ -108,4 +108,25 @@ select
 from alerts
 where
     sentence is null
-    or (is_in_budget and (status = 'closed' or parent_alert_id is not null))
+    or (is_in_budget and (status in ('closed', 'watch') or parent_alert_id is not null))
+
+union all
+
+select
+    'who is watched has an effect that is probably large, and no open alert of that metric' as claim,
+    alerts.source,
+    alerts.alert_id as example
+from alerts
+left join alerts as others
+    on
+        alerts.source = others.source
+        and alerts.entity_type = others.entity_type
+        and alerts.entity_id = others.entity_id
+        and alerts.metric = others.metric
+        and others.status in ('new', 'open')
+where
+    alerts.status = 'watch'
+    and (
+        100 * alerts.effect <= {{ policy_value('alert_min_effect_percent') }}
+        or others.alert_id is not null
+    )

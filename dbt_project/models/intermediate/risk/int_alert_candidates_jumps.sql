@@ -1,7 +1,8 @@
 -- Monitor: what came back of the last four and eight weeks' sales, against what the entity's own
 -- past leads one to expect. Sellers and products are held against others of the same weeks, times
 -- what they were worth before; categories and marketplaces against their own year, times what all
--- others do now: neither Christmas nor a crisis that meets everybody is a jump.
+-- others do now: neither Christmas nor a crisis that meets everybody is a jump of
+-- one of them. It is one of all sales together, which are held against their own year alone.
 
 with weeks as (
 
@@ -9,9 +10,9 @@ with weeks as (
 
 ),
 
-dispersions as (
+ordinary as (
 
-    select * from {{ ref('int_return_dispersion') }} where is_current and unit = 'lines'
+    select * from {{ ref('int_alert_spreads') }}
 
 ),
 
@@ -101,17 +102,20 @@ compared as (
         levelled.usual * levelled.expected as expected,
         levelled.usual * levelled.expected_final as expected_final,
         least(levelled.usual * levelled.squares / levelled.expected, 0.9999) as chance,
-        coalesce(dispersions.dispersion, 1)
+        ordinary.dispersion
         + levelled.usual * levelled.variance / (
             levelled.expected
             * (1 - least(levelled.usual * levelled.squares / levelled.expected, 0.9999))
         ) as dispersion,
-        coalesce(dispersions.dispersion, 1) * levelled.usual_variance
+        ordinary.dispersion * levelled.usual_variance
         + power(cast({{ policy_value('alert_change_percent') }} as double) / 100, 2)
             as spread_variance
     from levelled
-    left join dispersions
-        on levelled.source = dispersions.source
+    inner join ordinary
+        on
+            levelled.source = ordinary.source
+            and levelled.entity_type = ordinary.entity_type
+            and levelled.week_no = ordinary.week_no
     -- who has no past has not jumped
     where
         levelled.entity_type not in ('seller', 'product')
@@ -120,7 +124,10 @@ compared as (
 ),
 
 {{ alert_candidates(
-    'jumps', 'jump of the return rate', 'going by the time before and by all others now'
+    'jumps',
+    'jump of the return rate',
+    "case when shrunk.entity_type = 'all' then 'going by the year before' "
+    ~ "else 'going by the time before and by all others now' end"
 ) }}
 
 select * from final

@@ -1,5 +1,5 @@
--- Monitor: sellers and products that bring back more than others, all of the last year. An ordinary
--- one may differ as much as ordinary ones do.
+-- Monitor: sellers and products that bring back more than others, all of the last year, or of what
+-- there is of it. An ordinary one may differ as much as ordinary ones did then.
 
 with weeks as (
 
@@ -7,15 +7,9 @@ with weeks as (
 
 ),
 
-dispersions as (
-
-    select * from {{ ref('int_return_dispersion') }} where is_current and unit = 'lines'
-
-),
-
 ordinary as (
 
-    select * from {{ ref('int_risk_spreads') }} where peer_level = 1 and window_days = 365
+    select * from {{ ref('int_alert_spreads') }}
 
 ),
 
@@ -27,37 +21,30 @@ compared as (
         weeks.entity_id,
         weeks.week_no,
         weeks.week_no as end_week,
-        364 as window_days,
+        least(364, 7 * (weeks.week_no - weeks.first_week + 1)) as window_days,
         weeks.lines_52 as lines,
         weeks.observed_52 as observed,
         weeks.expected_52 as expected,
         weeks.final_expected_52 as expected_final,
         least(weeks.squares_52 / weeks.expected_52, 0.9999) as chance,
-        coalesce(dispersions.dispersion, 1)
+        ordinary.dispersion
         + weeks.variance_52
         / (weeks.expected_52 * (1 - least(weeks.squares_52 / weeks.expected_52, 0.9999)))
             as dispersion,
-        power(
-            coalesce(
-                ordinary.null_spread,
-                cast({{ policy_value('risk_default_spread_percent') }} as double) / 100
-            ),
-            2
-        ) as spread_variance
+        ordinary.null_spread * ordinary.null_spread as spread_variance
     from weeks
-    left join dispersions
-        on weeks.source = dispersions.source
-    left join ordinary
+    inner join ordinary
         on
             weeks.source = ordinary.source
             and weeks.entity_type = ordinary.entity_type
+            and weeks.week_no = ordinary.week_no
     where weeks.expected_52 > 0.001
 
 ),
 
 {{ alert_candidates(
     'risk', 'return rate',
-    'going by others of the same weeks, marketplace and category'
+    "'going by others of the same weeks, marketplace and category'"
 ) }}
 
 select * from final

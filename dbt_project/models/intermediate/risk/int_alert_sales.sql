@@ -1,11 +1,12 @@
 -- What sellers, products and the categories of each marketplace sold week by week, and how much of
--- it had come back by the end of that week and of each later one, until it is complete.
+-- it had come back by the end of that week and of each later one, until it is complete. A line that
+-- was cancelled in a later week counts as sold and kept: at the end of its own nobody knew.
 
 {%- set last = alert_lags() %}
 
 with order_lines as (
 
-    select * from {{ ref('order_lines') }} where is_sale and return_class <> 'unknown'
+    select * from {{ ref('order_lines') }} where return_class not in ('unknown', 'undelivered')
 
 ),
 
@@ -47,6 +48,10 @@ placed as (
             and {{ week_number('order_lines.ordered_date') }} <= calendar.last_week
             and {{ week_number('order_lines.ordered_date') }}
             > calendar.last_week - {{ policy_value('alert_history_weeks') }}
+    where
+        order_lines.is_sale
+        or {{ week_number('order_lines.cancelled_at') }}
+        > {{ week_number('order_lines.ordered_date') }}
 
 ),
 
@@ -102,7 +107,8 @@ final as (
         marketplace,
         category,
         week_no,
-        max(seller_id) as seller_id,
+        min(seller_id) as first_seller_id,
+        max(seller_id) as last_seller_id,
         {%- for lag in range(last + 1) %}
         cast(
             sum(case when came_after <= {{ lag }} then 1 else 0 end) as bigint

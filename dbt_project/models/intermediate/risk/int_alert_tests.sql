@@ -1,137 +1,13 @@
 -- All candidates of all monitors, week by week: q-values by Benjamini and Hochberg over everything
 -- that was tested in the source that week, and what is open: an alert opens at the first limit, if
--- it is large enough, and closes above the second.
+-- it is large enough, and closes above the second. Who probably has so large an effect and no open
+-- alert is watched.
+-- A further monitor is a model int_alert_candidates_<name> with the columns named in `candidates`
+-- (one row per source, entity, metric, window and week) and its name in the list below.
 
 with candidates as (
 
     {%- for monitor in ['risk', 'jumps'] %}
-
-    select * from {{ ref('int_alert_candidates_' ~ monitor) }}
-    {%- if not loop.last %}
-
-    union all
-    {%- endif %}
-    {%- endfor %}
-
-),
-
--- several windows of one metric ask the same question: Simes' p-value answers for all of them, and
--- the window with the smallest speaks for them
-windows as (
-
-    select
-        *,
-        row_number() over (
-            partition by source, entity_type, entity_id, metric, week_no
-            order by p_value, window_days, end_week
-        ) as window_rank,
-        count(*) over (
-            partition by source, entity_type, entity_id, metric, week_no
-        ) as window_count
-    from candidates
-
-),
-
-combined as (
-
-    select
-        *,
-        min(p_value * window_count / window_rank) over (
-            partition by source, entity_type, entity_id, metric, week_no
-        ) as metric_p_value
-    from windows
-
-),
-
--- ties share the highest rank
-ranked as (
-
-    select
-        *,
-        count(*) over (partition by source, week_no order by metric_p_value) as p_rank,
-        count(*) over (partition by source, week_no) as family_size
-    from combined
-    where window_rank = 1
-
-),
-
-tested as (
-
-    select
-        *,
-        min(metric_p_value * family_size / p_rank) over (
-            partition by source, week_no order by metric_p_value desc
-        ) as q_value,
-        lag(week_no) over (
-            partition by source, entity_type, entity_id, metric order by week_no
-        ) as previous_week
-    from ranked
-
-),
-
-signalled as (
-
-    select
-        *,
-        case
-            when 100 * q_value <= {{ policy_value('alert_open_q_percent') }} and is_large_enough
-                then 1
-            when 100 * q_value > {{ policy_value('alert_close_q_percent') }} then 0
-            -- after a week in which nothing could be said, it is closed
-            when previous_week is null or previous_week < week_no - 1 then 0
-        end as signal
-    from tested
-
-),
-
--- between the two limits all stays as it was
-counted as (
-
-    select
-        *,
-        count(signal) over (
-            partition by source, entity_type, entity_id, metric order by week_no
-        ) as signal_number
-    from signalled
-
-),
-
-stated as (
-
-    select
-        *,
-        max(signal) over (
-            partition by source, entity_type, entity_id, metric, signal_number
-        ) as is_open
-    from counted
-
-),
-
-changed as (
-
-    select
-        *,
-        sum(1 - is_open) over (
-            partition by source, entity_type, entity_id, metric order by week_no
-        ) as closed_weeks,
-        max(week_no) over (partition by source) as last_week
-    from stated
-
-),
-
--- open weeks with the same number of closed ones before them belong together, if no week is missing
-spells as (
-
-    select
-        *,
-        sum(case when previous_week = week_no - 1 or previous_week is null then 0 else 1 end) over (
-            partition by source, entity_type, entity_id, metric order by week_no
-        ) as gap_number
-    from changed
-
-),
-
-final as (
 
     select
         source,
@@ -142,27 +18,254 @@ final as (
         window_days,
         week_no,
         end_week,
-        last_week,
         lines,
         observed,
         expected,
         effect,
         effect_lo,
-        metric_p_value as p_value,
-        q_value,
+        p_value,
+        is_large_enough,
         excess_returns,
         money_at_risk,
-        compared_with,
-        is_open = 1 as is_open,
+        compared_with
+    from {{ ref('int_alert_candidates_' ~ monitor) }}
+    {%- if not loop.last %}
+
+    union all
+    {%- endif %}
+    {%- endfor %}
+
+),
+
+-- numbers are sorted several times faster than names
+series as (
+
+    select
+        *,
+        row_number() over (order by source, entity_type, entity_id, metric) as series_no
+    from (select distinct source, entity_type, entity_id, metric from candidates) as named
+
+),
+
+-- several windows of one metric ask the same question: Simes' p-value answers for all of them, and
+-- the window with the smallest speaks for them
+windows as (
+
+    select
+        candidates.*,
+        series.series_no,
+        row_number() over (
+            partition by series.series_no, candidates.week_no
+            order by candidates.p_value, candidates.window_days, candidates.end_week
+        ) as window_rank,
+        count(*) over (partition by series.series_no, candidates.week_no) as window_count
+    from candidates
+    inner join series
+        on
+            candidates.source = series.source
+            and candidates.entity_type = series.entity_type
+            and candidates.entity_id = series.entity_id
+            and candidates.metric = series.metric
+
+),
+
+combined as (
+
+    select
+        *,
+        min(p_value * window_count / window_rank) over (partition by series_no, week_no)
+            as metric_p_value
+    from windows
+
+),
+
+-- whether something met everybody is a question of its own and not the less likely for many
+-- sellers; ties share the highest rank
+ranked as (
+
+    select
+        *,
+        count(*) over (
+            partition by source, week_no, entity_type = 'all' order by metric_p_value
+        ) as p_rank,
+        count(*) over (partition by source, week_no, entity_type = 'all') as family_size
+    from combined
+    where window_rank = 1
+
+),
+
+tested as (
+
+    select
+        *,
+        min(metric_p_value * family_size / p_rank) over (
+            partition by source, week_no, entity_type = 'all' order by metric_p_value desc
+        ) as q_value
+    from ranked
+
+),
+
+-- the effect is known with a standard error: is it probably as large as an alert's?
+judged as (
+
+    select
+        *,
+        {{ normal_tail(
+            '((' ~ policy_value('alert_min_effect_percent')
+            ~ ' / cast(100 as double) - effect) / ((effect - effect_lo) / 1.96))'
+        ) }} as large_probability
+    from tested
+
+),
+
+followed as (
+
+    select
+        judged.*,
+        100 * large_probability >= {{ policy_value('alert_watch_percent') }} as is_likely,
+        lag(week_no) over (partition by series_no order by week_no) as previous_week,
         case
-            when is_open = 1
-                then
-                min(case when is_open = 1 then week_no end) over (
-                    partition by source, entity_type, entity_id, metric, closed_weeks, gap_number
-                )
-        end as first_week,
-        cast(family_size as bigint) as family_size
+            when 100 * q_value <= {{ policy_value('alert_open_q_percent') }} and is_large_enough
+                then 1
+            when 100 * q_value > {{ policy_value('alert_close_q_percent') }} then 0
+        end as clear_signal
+    from judged
+
+),
+
+-- most never have a signal, and are left out of what follows
+eventful as (
+
+    select series_no
+    from followed
+    where clear_signal = 1 or is_likely
+    group by series_no
+
+),
+
+-- after a week in which nothing could be said, it is closed; between the two limits all stays as
+-- it was
+signalled as (
+
+    select
+        followed.*,
+        case
+            when followed.clear_signal is not null then followed.clear_signal
+            when
+                followed.previous_week is null
+                or followed.previous_week < followed.week_no - 1
+                then 0
+        end as signal
+    from followed
+    inner join eventful
+        on followed.series_no = eventful.series_no
+
+),
+
+counted as (
+
+    select
+        *,
+        count(signal) over (partition by series_no order by week_no) as signal_number
+    from signalled
+
+),
+
+stated as (
+
+    select
+        *,
+        max(signal) over (partition by series_no, signal_number) as is_open
+    from counted
+
+),
+
+-- open, watched, or neither
+named as (
+
+    select
+        *,
+        case when is_open = 1 then 'open' when is_likely then 'watch' else 'none' end as state
+    from stated
+
+),
+
+compared_states as (
+
+    select
+        *,
+        lag(state) over (partition by series_no order by week_no) as previous_state
+    from named
+
+),
+
+-- weeks of the same state belong together, if no week is missing
+spells as (
+
+    select
+        *,
+        sum(
+            case when previous_week = week_no - 1 and state = previous_state then 0 else 1 end
+        ) over (partition by series_no order by week_no) as spell_number
+    from compared_states
+
+),
+
+begun as (
+
+    select
+        series_no,
+        week_no,
+        state,
+        min(week_no) over (partition by series_no, spell_number) as first_week
     from spells
+
+),
+
+last_weeks as (
+
+    select
+        source,
+        max(week_no) as last_week
+    from judged
+    group by source
+
+),
+
+final as (
+
+    select
+        judged.source,
+        judged.monitor,
+        judged.entity_type,
+        judged.entity_id,
+        judged.metric,
+        judged.window_days,
+        judged.week_no,
+        judged.end_week,
+        last_weeks.last_week,
+        judged.lines,
+        judged.observed,
+        judged.expected,
+        judged.effect,
+        judged.effect_lo,
+        judged.metric_p_value as p_value,
+        judged.q_value,
+        judged.large_probability,
+        judged.excess_returns,
+        judged.money_at_risk,
+        judged.compared_with,
+        coalesce(begun.state = 'open', false) as is_open,
+        coalesce(begun.state = 'watch', false) as is_watched,
+        case when begun.state in ('open', 'watch') then begun.first_week end as first_week,
+        cast(judged.family_size as bigint) as family_size
+    from judged
+    inner join last_weeks
+        on judged.source = last_weeks.source
+    left join begun
+        on
+            judged.series_no = begun.series_no
+            and judged.week_no = begun.week_no
 
 )
 

@@ -2,10 +2,10 @@
 -- had come back and how many had to be expected back by then. Like is compared with like: lines of
 -- the same marketplace and category, so and so many weeks after their sale. Sellers and products
 -- are held against what others sold in the same weeks, everything larger against its own year
--- before. These counts are of what was known then; which products are followed, what a return
--- costs and which lines were cancelled later is known today.
+-- before. A product is followed in the weeks in which it has sold enough in the year up to then.
 
 {%- set last = alert_lags() %}
+{%- set reach = [last, 8] | max %}
 {%- set prior = policy_value('case_mix_prior_lines') %}
 {%- set near = 'range between 7 preceding and current row' %}
 {%- set far = 'range between 60 preceding and 9 preceding' %}
@@ -139,7 +139,7 @@ rated as (
 
     {%- for entity_type, entity_id in [
         ('category of a marketplace', "concat(marketplace, ' / ', category)"),
-        ('category', 'category'), ('marketplace', 'marketplace'),
+        ('category', 'category'), ('marketplace', 'marketplace'), ('all', "'all'"),
     ] %}
 
     union all
@@ -161,58 +161,74 @@ rated as (
 
 ),
 
--- rounded before they are added up, so that no sum depends on the order of rows
+-- numbers are grouped several times faster than names
+entities as (
+
+    select
+        *,
+        row_number() over (order by source, entity_type, entity_id) as entity_no
+    from (select distinct source, entity_type, entity_id from rated) as named
+
+),
+
+-- counted in whole millionths: no sum depends on the order of rows, and doubles add up in half the
+-- time that decimals take
 weeks as (
 
     select
-        source,
-        entity_type,
-        entity_id,
-        week_no,
+        entities.entity_no,
+        rated.week_no,
         {%- for lag in range(last + 1) %}
-        sum(came_{{ lag }}) as came_{{ lag }},
-        sum(cast(lines * rate_{{ lag }} as decimal(18, 6))) as expected_{{ lag }},
-        sum(cast(lines * rate_{{ lag }} * rate_{{ lag }} as decimal(18, 6))) as squares_{{ lag }},
+        sum(cast(rated.came_{{ lag }} as double)) as came_{{ lag }},
+        sum(round(1000000 * rated.lines * rated.rate_{{ lag }})) as expected_{{ lag }},
+        sum(round(1000000 * rated.lines * rated.rate_{{ lag }} * rated.rate_{{ lag }}))
+            as squares_{{ lag }},
         sum(
-            cast(lines * weight * rate_{{ lag }} * (1 - rate_{{ lag }}) as decimal(18, 6))
+            round(
+                1000000 * rated.lines * rated.weight * rated.rate_{{ lag }}
+                * (1 - rated.rate_{{ lag }})
+            )
         ) as variance_{{ lag }},
         {%- endfor %}
-        sum(lines) as lines
+        sum(cast(rated.lines as double)) as lines
     from rated
-    group by source, entity_type, entity_id, week_no
+    inner join entities
+        on
+            rated.source = entities.source
+            and rated.entity_type = entities.entity_type
+            and rated.entity_id = entities.entity_id
+    group by entities.entity_no, rated.week_no
 
 ),
 
 lags as (
 
-    select {{ each_number(0, last + 1) }} as lag_weeks
+    select {{ each_number(0, reach) }} as lag_weeks
 
 ),
 
--- a week's sales as known some weeks later; complete ones once more, as those of their own week
 {%- set facts = ['came', 'expected', 'squares', 'variance'] %}
+{%- set ends = ['came', 'expected'] %}
 
+-- a week's sales as known some weeks later
 known as (
 
     select
-        weeks.source,
-        weeks.entity_type,
-        weeks.entity_id,
+        weeks.entity_no,
         weeks.week_no + lags.lag_weeks as week_no,
         lags.lag_weeks,
         weeks.lines,
         {%- for fact in facts %}
         case lags.lag_weeks
-            {%- for lag in range(last + 1) %}
-            when {{ lag }} then weeks.{{ fact }}_{{ lag }}
+            {%- for lag in range(reach) %}
+            when {{ lag }} then weeks.{{ fact }}_{{ [lag, last] | min }}
             {%- endfor %}
         end as {{ fact }},
         {%- endfor %}
-        {%- for fact in facts %}
-        case when lags.lag_weeks = 0 then weeks.{{ fact }}_{{ last }} else 0 end
-            as final_{{ fact }},
+        {%- for fact in ends %}
+        weeks.{{ fact }}_{{ last }} as final_{{ fact }}
+        {%- if not loop.last %},{% endif %}
         {%- endfor %}
-        case when lags.lag_weeks = 0 then weeks.lines else 0 end as sold
     from weeks
     cross join lags
 
@@ -221,69 +237,63 @@ known as (
 summed as (
 
     select
-        source,
-        entity_type,
-        entity_id,
+        entity_no,
         week_no,
-        {%- for fact in ['lines'] + facts %}
-        {%- for window in [4, 8, last] %}
+        {%- for window in [4, 8, reach] %}
+        {%- set name = 'young' if loop.last else window %}
+        {%- for fact in ['lines'] + facts + ['final_expected'] %}
         sum(case when lag_weeks < {{ window }} then {{ fact }} else 0 end)
-            as {{ fact }}_{{ 'young' if loop.last else window }},
+            as {{ fact }}_{{ name }},
         {%- endfor %}
         {%- endfor %}
-        sum(sold) as sold,
-        {%- for fact in facts %}
-        sum(final_{{ fact }}) as final_{{ fact }}
-        {%- if not loop.last %},{% endif %}
-        {%- endfor %}
+        sum(case when lag_weeks < 8 then final_came else 0 end) as final_came_8
     from known
-    group by source, entity_type, entity_id, week_no
+    group by entity_no, week_no
 
 ),
 
-{%- set frames = {
-    'year': 'range between 51 preceding and ' ~ last ~ ' preceding',
-    'past': 'range between 60 preceding and ' ~ last ~ ' preceding',
-    'next': 'range between 1 following and 8 following',
-    'window_4': 'range between 3 preceding and current row',
-    'window_8': 'range between 7 preceding and current row',
-    'window_52': 'range between 51 preceding and current row',
-} %}
+-- complete weeks, as those of their own week
+placed as (
+
+    select
+        summed.*,
+        coalesce(weeks.lines, 0) as sold,
+        {%- for fact in facts %}
+        coalesce(weeks.{{ fact }}_{{ last }}, 0) as complete_{{ fact }}
+        {%- if not loop.last %},{% endif %}
+        {%- endfor %}
+    from summed
+    left join weeks
+        on
+            summed.entity_no = weeks.entity_no
+            and summed.week_no = weeks.week_no
+
+),
 
 framed as (
 
     select
         *,
-        {%- for name, columns in {
-            'year': facts,
-            'past': ['came', 'expected'],
-            'next': ['came', 'expected'],
-        }.items() %}
+        {%- for name, frame, columns in [
+            (
+                'year', 'range between 51 preceding and ' ~ reach ~ ' preceding',
+                ['sold'] + facts,
+            ),
+            ('past', 'range between 60 preceding and ' ~ reach ~ ' preceding', ends),
+            ('next', 'range between 1 following and 26 following', ends),
+        ] %}
+        {%- set outer_loop = loop %}
         {%- for column in columns %}
         coalesce(
-            sum(final_{{ column }}) over (
-                partition by source, entity_type, entity_id
-                order by week_no {{ frames[name] }}
+            sum({{ column if column == 'sold' else 'complete_' ~ column }}) over (
+                partition by entity_no order by week_no {{ frame }}
             ),
             0
-        ) as {{ name }}_{{ column }},
+        ) as {{ name }}_{{ column }}
+        {%- if not (loop.last and outer_loop.last) %},{% endif %}
         {%- endfor %}
         {%- endfor %}
-        sum(final_came) over (
-            partition by source, entity_type, entity_id
-            order by week_no {{ frames['window_8'] }}
-        ) as final_came_8,
-        {%- for weeks in [4, 8, 52] %}
-        sum(final_expected) over (
-            partition by source, entity_type, entity_id
-            order by week_no {{ frames['window_' ~ weeks] }}
-        ) as final_expected_{{ weeks }},
-        {%- endfor %}
-        sum(sold) over (
-            partition by source, entity_type, entity_id
-            order by week_no {{ frames['window_52'] }}
-        ) as lines_52
-    from summed
+    from placed
 
 ),
 
@@ -291,6 +301,7 @@ spine as (
 
     select
         source,
+        min(week_no) as first_week,
         max(week_no) as last_week
     from cells
     group by source
@@ -300,48 +311,55 @@ spine as (
 final as (
 
     select
-        framed.source,
-        framed.entity_type,
-        framed.entity_id,
+        entities.source,
+        entities.entity_type,
+        entities.entity_id,
+        cast(entities.entity_no as bigint) as entity_no,
         framed.week_no,
+        spine.first_week,
         spine.last_week,
         {%- for window in [4, 8] %}
         cast(framed.lines_{{ window }} as bigint) as lines_{{ window }},
         cast(framed.came_{{ window }} as bigint) as observed_{{ window }},
-        {%- for fact in ['expected', 'squares', 'variance'] %}
-        cast(framed.{{ fact }}_{{ window }} as double) as {{ fact }}_{{ window }},
+        {%- for fact in ['expected', 'squares', 'variance', 'final_expected'] %}
+        framed.{{ fact }}_{{ window }} / 1000000 as {{ fact }}_{{ window }},
         {%- endfor %}
-        cast(framed.final_expected_{{ window }} as double) as final_expected_{{ window }},
         {%- endfor %}
-        cast(framed.lines_52 as bigint) as lines_52,
+        cast(framed.lines_young + framed.year_sold as bigint) as lines_52,
         cast(framed.came_young + framed.year_came as bigint) as observed_52,
         {%- for fact in ['expected', 'squares', 'variance'] %}
-        cast(framed.{{ fact }}_young + framed.year_{{ fact }} as double) as {{ fact }}_52,
+        (framed.{{ fact }}_young + framed.year_{{ fact }}) / 1000000 as {{ fact }}_52,
         {%- endfor %}
-        cast(framed.final_expected_52 as double) as final_expected_52,
-        cast(framed.past_came as double) as past_observed,
-        cast(framed.past_expected as double) as past_expected,
-        -- how it ended: of these weeks once complete, and of the eight weeks after them
+        (framed.final_expected_young + framed.year_expected) / 1000000 as final_expected_52,
+        framed.past_came as past_observed,
+        framed.past_expected / 1000000 as past_expected,
+        -- how it ended: of these weeks once complete, and of the half year after them
         case
             when framed.week_no + {{ last }} <= spine.last_week
-                then cast(framed.final_came_8 as double)
+                then framed.final_came_8
         end as final_observed_8,
         case
-            when framed.week_no + 8 + {{ last }} <= spine.last_week
-                then cast(framed.next_came as double)
+            when framed.week_no + 26 + {{ last }} <= spine.last_week
+                then framed.next_came
         end as next_observed,
         case
-            when framed.week_no + 8 + {{ last }} <= spine.last_week
-                then cast(framed.next_expected as double)
+            when framed.week_no + 26 + {{ last }} <= spine.last_week
+                then framed.next_expected / 1000000
         end as next_expected
     from framed
+    inner join entities
+        on framed.entity_no = entities.entity_no
     inner join spine
-        on framed.source = spine.source
+        on entities.source = spine.source
     where
         framed.week_no <= spine.last_week
         and framed.week_no
         >= {{ policy_value('alert_replay_weeks') }} * (
             floor(spine.last_week / {{ policy_value('alert_replay_weeks') }}) - 1
+        )
+        and (
+            entities.entity_type <> 'product'
+            or framed.lines_young + framed.year_sold >= {{ policy_value('alert_min_product_lines') }}
         )
 
 )

@@ -34,8 +34,9 @@ recent_lines as (
         order_lines.is_sale,
         order_lines.net_amount,
         order_lines.return_class,
-        order_lines.delivered_at,
-        order_lines.promised_at
+        {{ is_due('order_lines') }} as is_due,
+        {{ has_known_delivery('order_lines') }} as has_delivery,
+        coalesce(order_lines.delivered_at > order_lines.promised_at, true) as is_late
     from order_lines
     inner join windows
         on order_lines.age_days < windows.window_days
@@ -54,30 +55,24 @@ final as (
         cast(
             count(distinct case when recent_lines.is_sale then recent_lines.seller_id end) as bigint
         ) as sellers,
-        cast(count(*) as bigint) as ordered_lines,
+        cast(sum(case when recent_lines.is_due then 1 else 0 end) as bigint) as ordered_lines,
         cast(sum(case when recent_lines.is_sale then 1 else 0 end) as bigint) as lines,
         cast(sum(recent_lines.net_amount) as decimal(18, 4)) as net_amount,
         cast(
             sum(
                 case
-                    when recent_lines.return_class in ('cancelled', 'undelivered') then 1
-                    else 0
-                end
-            ) as bigint
-        ) as lost_lines,
-        cast(
-            sum(
-                case
                     when
-                        recent_lines.delivered_at is not null
-                        and recent_lines.promised_at is not null
+                        recent_lines.is_due
+                        and recent_lines.return_class in ('cancelled', 'undelivered')
                         then 1
                     else 0
                 end
             ) as bigint
-        ) as delivery_lines,
+        ) as lost_lines,
+        cast(sum(case when recent_lines.has_delivery then 1 else 0 end) as bigint)
+            as delivery_lines,
         cast(
-            sum(case when recent_lines.delivered_at > recent_lines.promised_at then 1 else 0 end)
+            sum(case when recent_lines.has_delivery and recent_lines.is_late then 1 else 0 end)
             as bigint
         ) as late_lines,
         cast(

@@ -27,16 +27,7 @@ tiers as (
 
 costs as (
 
-    select
-        source,
-        entity_type,
-        entity_id,
-        returns,
-        cast(return_cost_mid as double) as return_cost
-    from {{ ref('int_return_costs_by_entity') }}
-    where
-        priced_returns = returns
-        and entity_type in ('all', 'category', 'seller', 'product', 'marketplace')
+    select * from {{ ref('int_return_costs_held') }}
 
 ),
 
@@ -49,48 +40,6 @@ overall_rates as (
         cast(returned_lines as double) / nullif(cast(exposure as double), 0) as overall_rate
     from sales
     where entity_type = 'all'
-
-),
-
--- until enough of its own have come back, a return costs what one of the category does
-priced as (
-
-    select
-        sales.source,
-        sales.entity_type,
-        sales.entity_id,
-        sales.window_days,
-        (
-            coalesce(own_costs.return_cost, 0)
-            + {{ policy_value('risk_cost_prior_returns') }} * coalesce(
-                category_costs.return_cost / category_costs.returns,
-                source_costs.return_cost / source_costs.returns
-            )
-        )
-        / (coalesce(own_costs.returns, 0) + {{ policy_value('risk_cost_prior_returns') }})
-            as cost_per_return
-    from sales
-    left join posteriors
-        on
-            sales.source = posteriors.source
-            and sales.entity_type = posteriors.entity_type
-            and sales.entity_id = posteriors.entity_id
-            and sales.window_days = posteriors.window_days
-    left join costs as own_costs
-        on
-            sales.source = own_costs.source
-            and sales.entity_type = own_costs.entity_type
-            and sales.entity_id = own_costs.entity_id
-    left join costs as category_costs
-        on
-            sales.source = category_costs.source
-            and category_costs.entity_type = 'category'
-            and posteriors.main_category = category_costs.entity_id
-    left join costs as source_costs
-        on
-            sales.source = source_costs.source
-            and source_costs.entity_type = 'all'
-    where sales.entity_type <> 'all'
 
 ),
 
@@ -162,6 +111,8 @@ joined as (
         case
             when sales.comparable_lines = 0
                 then 'no line whose returns are recorded and could have come'
+            when sales.exposure < 0.001
+                then 'sold too lately for any return to have come'
             when posteriors.source is null then 'no others to compare with'
             when not posteriors.is_sufficient
                 then
@@ -173,7 +124,7 @@ joined as (
         greatest(posteriors.shrunk_ratio - 1, 0) * posteriors.expected_final as excess_returns,
         greatest(posteriors.lo - 1, 0) * posteriors.expected_final as excess_returns_lo,
         greatest(posteriors.hi - 1, 0) * posteriors.expected_final as excess_returns_hi,
-        priced.cost_per_return
+        coalesce(costs.cost_per_return, source_costs.cost_per_return) as cost_per_return
     from sales
     left join posteriors
         on
@@ -195,12 +146,15 @@ joined as (
             and sales.window_days = tiered.window_days
     left join tiers
         on tiered.tier_rank = tiers.tier_rank
-    left join priced
+    left join costs
         on
-            sales.source = priced.source
-            and sales.entity_type = priced.entity_type
-            and sales.entity_id = priced.entity_id
-            and sales.window_days = priced.window_days
+            sales.source = costs.source
+            and sales.entity_type = costs.entity_type
+            and sales.entity_id = costs.entity_id
+    left join costs as source_costs
+        on
+            sales.source = source_costs.source
+            and source_costs.entity_type = 'all'
     left join overall_rates
         on
             sales.source = overall_rates.source

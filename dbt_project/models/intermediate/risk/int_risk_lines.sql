@@ -3,7 +3,6 @@
 with order_lines as (
 
     select * from {{ ref('order_lines') }}
-    where is_sale and age_days < {{ policy_value('risk_history_days') }}
 
 ),
 
@@ -41,10 +40,16 @@ recent_lines as (
         order_lines.net_amount,
         order_lines.returned_quantity,
         order_lines.maturity,
-        order_lines.return_class
+        order_lines.return_class,
+        cast(customers.first_ordered_at as date) as first_ordered_date
     from order_lines
     inner join sources
         on order_lines.source = sources.source
+    left join customers
+        on
+            order_lines.source = customers.source
+            and order_lines.customer_id = customers.customer_id
+    where order_lines.is_sale and order_lines.age_days < {{ policy_value('risk_history_days') }}
 
 ),
 
@@ -75,7 +80,7 @@ priced as (
             as season,
         case
             when recent_lines.customer_id is null then 'guest'
-            when cast(customers.first_ordered_at as date) < recent_lines.ordered_date
+            when recent_lines.first_ordered_date < recent_lines.ordered_date
                 then 'returning'
             else 'new'
         end as customer_group
@@ -84,10 +89,6 @@ priced as (
         on
             recent_lines.source = usual_prices.source
             and recent_lines.category = usual_prices.category
-    left join customers
-        on
-            recent_lines.source = customers.source
-            and recent_lines.customer_id = customers.customer_id
 
 ),
 

@@ -22,16 +22,24 @@ flagged as (
         order_lines.source,
         order_lines.seller_id,
         coalesce(order_lines.category, 'unknown') as category,
-        case when order_lines.return_class in ('cancelled', 'undelivered') then 1 else 0 end
-            as is_lost,
-        case when order_lines.payment_method is not null then 1 else 0 end as has_payment,
-        case when cod_methods.payment_method is not null then 1 else 0 end as is_cod,
+        case when {{ is_due('order_lines') }} then 1 else 0 end as is_due,
         case
-            when order_lines.delivered_at is not null and order_lines.promised_at is not null
+            when
+                {{ is_due('order_lines') }}
+                and order_lines.return_class in ('cancelled', 'undelivered')
                 then 1
             else 0
-        end as has_delivery,
-        case when order_lines.delivered_at > order_lines.promised_at then 1 else 0 end as is_late,
+        end as is_lost,
+        case when order_lines.payment_method is not null then 1 else 0 end as has_payment,
+        case when cod_methods.payment_method is not null then 1 else 0 end as is_cod,
+        case when {{ has_known_delivery('order_lines') }} then 1 else 0 end as has_delivery,
+        case
+            when
+                {{ has_known_delivery('order_lines') }}
+                and coalesce(order_lines.delivered_at > order_lines.promised_at, true)
+                then 1
+            else 0
+        end as is_late,
         case when order_lines.ordered_amount > 0 then 1 else 0 end as has_price,
         case
             when
@@ -54,7 +62,7 @@ final as (
         source,
         seller_id,
         category,
-        count(*) as ordered_lines,
+        sum(is_due) as ordered_lines,
         sum(is_lost) as lost_lines,
         sum(has_payment) as payment_lines,
         sum(is_cod) as cod_lines,

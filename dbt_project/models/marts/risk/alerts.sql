@@ -1,6 +1,7 @@
 with tests as (
 
-    select * from {{ ref('int_alert_tests') }} where is_open
+    select * from {{ ref('int_alert_tests') }}
+    where is_open or (is_watched and week_no = last_week)
 
 ),
 
@@ -67,7 +68,7 @@ spells as (
             1,
             16
         ) as alert_id,
-        ranked.last_open_week = ranked.last_week as is_open_now
+        ranked.is_open and ranked.last_open_week = ranked.last_week as is_open_now
     from ranked
     where ranked.week_no = ranked.last_open_week
 
@@ -82,7 +83,8 @@ placed as (
         sales.entity_id,
         sales.marketplace,
         sales.category,
-        max(sales.seller_id) as seller_id,
+        min(sales.first_seller_id) as first_seller_id,
+        max(sales.last_seller_id) as last_seller_id,
         row_number() over (
             partition by sales.source, sales.entity_type, sales.entity_id
             order by sum(sales.lines) desc, sales.marketplace, sales.category
@@ -112,7 +114,9 @@ scoped as (
             when spells.entity_type = 'category of a marketplace' then spells.entity_id
             else concat(placed.marketplace, ' / ', placed.category)
         end as cell,
-        placed.seller_id
+        case when placed.first_seller_id = placed.last_seller_id then placed.first_seller_id end
+            as seller_id,
+        placed.first_seller_id <> placed.last_seller_id as has_several_sellers
     from spells
     left join placed
         on
@@ -124,7 +128,8 @@ scoped as (
 ),
 
 -- an alert belongs to the nearest larger one that was open with it and is worth more: a product to
--- its seller, both to their category, the last weeks to the whole year
+-- its seller, both to their category, that to its marketplace, and all to everybody's; the last
+-- weeks to the whole year
 pairs as (
 
     select
@@ -139,7 +144,8 @@ pairs as (
                     when parents.entity_type = 'seller' then 2
                     when parents.entity_type = 'category of a marketplace' then 3
                     when parents.entity_type = 'category' then 4
-                    else 5
+                    when parents.entity_type = 'marketplace' then 5
+                    else 6
                 end,
                 parents.first_week,
                 parents.alert_id
@@ -151,34 +157,43 @@ pairs as (
             and scoped.first_week <= parents.last_open_week
             and scoped.last_open_week >= parents.first_week
     where
-        (
-            parents.entity_type = scoped.entity_type
-            and parents.entity_id = scoped.entity_id
-            and parents.monitor = 'risk'
-            and scoped.monitor <> 'risk'
-        )
-        or (
-            coalesce(scoped.money_at_risk, 0) <= coalesce(parents.money_at_risk, 0)
-            and (
-                (
-                    parents.entity_type = 'seller'
-                    and scoped.entity_type = 'product'
-                    and parents.entity_id = scoped.seller_id
-                )
-                or (
-                    parents.entity_type = 'category of a marketplace'
-                    and scoped.entity_type in ('product', 'seller')
-                    and parents.entity_id = scoped.cell
-                )
-                or (
-                    parents.entity_type = 'category'
-                    and scoped.entity_type = 'category of a marketplace'
-                    and scoped.entity_id like concat('% / ', parents.entity_id)
-                )
-                or (
-                    parents.entity_type = 'marketplace'
-                    and scoped.entity_type = 'category of a marketplace'
-                    and scoped.entity_id like concat(parents.entity_id, ' / %')
+        parents.is_open
+        and (
+            (
+                parents.entity_type = scoped.entity_type
+                and parents.entity_id = scoped.entity_id
+                and parents.monitor = 'risk'
+                and scoped.monitor <> 'risk'
+            )
+            or (
+                coalesce(scoped.money_at_risk, 0) <= coalesce(parents.money_at_risk, 0)
+                and (
+                    (
+                        parents.entity_type = 'seller'
+                        and scoped.entity_type = 'product'
+                        and parents.entity_id = scoped.seller_id
+                    )
+                    or (
+                        parents.entity_type = 'category of a marketplace'
+                        and scoped.entity_type in ('product', 'seller')
+                        and parents.entity_id = scoped.cell
+                    )
+                    or (
+                        parents.entity_type = 'category'
+                        and scoped.entity_type = 'category of a marketplace'
+                        and scoped.entity_id like concat('% / ', parents.entity_id)
+                    )
+                    or (
+                        parents.entity_type = 'marketplace'
+                        and scoped.entity_type = 'category of a marketplace'
+                        and scoped.entity_id like concat(parents.entity_id, ' / %')
+                    )
+                    or (
+                        parents.entity_type = 'all'
+                        and scoped.entity_type in (
+                            'category of a marketplace', 'category', 'marketplace'
+                        )
+                    )
                 )
             )
         )
@@ -199,7 +214,7 @@ grouped as (
 
 ),
 
--- the first severity whose conditions hold
+-- the first severity whose conditions hold; who is only watched has the last one
 graded as (
 
     select
@@ -211,6 +226,7 @@ graded as (
         on
             grouped.effect >= severities.effect_min
             and grouped.effect_lo >= severities.effect_lo_min
+            and (grouped.is_open or severities.effect_min = 0)
     group by grouped.source, grouped.alert_id
 
 ),
@@ -223,7 +239,7 @@ placed_in_list as (
         row_number() over (
             partition by grouped.source
             order by
-                case when grouped.is_open_now then 1 else 2 end,
+                case when grouped.is_open_now then 1 when grouped.is_open then 3 else 2 end,
                 case when grouped.parent_alert_id is null then 1 else 2 end,
                 coalesce(grouped.money_at_risk, 0) desc,
                 grouped.effect desc,
@@ -254,10 +270,14 @@ named as (
                 concat(
                     'Product ', placed_in_list.entity_id,
                     coalesce(concat(' (', products.product_name, ')'), ''),
-                    coalesce(concat(' of seller ', placed_in_list.seller_id), '')
+                    case
+                        when placed_in_list.has_several_sellers then ' of several sellers'
+                        else coalesce(concat(' of seller ', placed_in_list.seller_id), '')
+                    end
                 )
             when placed_in_list.entity_type = 'marketplace'
                 then concat('Marketplace ', placed_in_list.entity_id)
+            when placed_in_list.entity_type = 'all' then 'All sales together'
             else concat('Category ', placed_in_list.entity_id)
         end as entity_name
     from placed_in_list
@@ -312,16 +332,27 @@ final as (
                 ''
             ),
             '. ',
+            case
+                when not named.is_open
+                    then concat(
+                        'Probably at least ',
+                        {{ whole_number_text(policy_value('alert_min_effect_percent') ~ ' - 100') }},
+                        ' % too many, but not beyond doubt. '
+                    )
+                else ''
+            end,
             case named.entity_type
                 when 'seller' then 'Ask for the reasons in its returns; see seller_risk_factors.'
                 when 'product' then 'Check description, size guide and quality before it sells on.'
                 when 'marketplace' then 'Look at deliveries and at what was changed for everybody.'
+                when 'all' then 'Look at deliveries and at what was changed everywhere.'
                 else 'Look which sellers and products of it have an alert, and at what was changed.'
             end
         ) as sentence,
         {{ week_end('named.first_week') }} as first_seen_at,
         {{ week_end('named.last_open_week') }} as last_seen_at,
         case
+            when not named.is_open then 'watch'
             when not named.is_open_now then 'closed'
             when named.first_week = named.last_week then 'new'
             else 'open'
@@ -335,7 +366,7 @@ final as (
         and named.list_rank <= {{ policy_value('alert_weekly_budget') }} as is_in_budget,
         named.monitor,
         concat(
-            '1: q <= ', cast({{ policy_value('alert_open_q_percent') }} as string), ' %, effect > ',
+            '2: q <= ', cast({{ policy_value('alert_open_q_percent') }} as string), ' %, effect > ',
             cast({{ policy_value('alert_min_effect_percent') }} as string), ' %'
         ) as rule_version,
         sources.as_of_date
