@@ -1,6 +1,7 @@
 """Alerts: the replay against scipy and by hand, and what `retour alerts send` does to a server."""
 
 import json
+import shutil
 import sys
 import threading
 import time
@@ -17,7 +18,7 @@ from scipy import stats
 from retour import alerts, cli
 from retour.errors import RetourError
 from retour.landing import land
-from tests.support import ROOT, Build
+from tests.support import ROOT, Build, run_dbt
 
 Connection = duckdb.DuckDBPyConnection
 
@@ -27,13 +28,13 @@ Connection = duckdb.DuckDBPyConnection
 
 def test_q_values_of_every_week_equal_scipy(marts: Connection) -> None:
     rows = marts.execute(
-        "select source, week_no, p_value, q_value, family_size from intermediate.int_alert_tests "
-        "order by all"
+        "select 2 * week_no + (entity_type = 'all')::int as family, p_value, q_value, family_size "
+        "from intermediate.int_alert_tests order by all"
     ).fetchnumpy()
-    weeks = np.unique(rows["week_no"])
-    assert len(weeks) > 50
-    for week in weeks:
-        chosen = rows["week_no"] == week
+    families = np.unique(rows["family"])
+    assert len(families) > 100
+    for family in families:
+        chosen = rows["family"] == family
         exact = stats.false_discovery_control(np.asarray(rows["p_value"][chosen]))
         np.testing.assert_allclose(rows["q_value"][chosen], exact, rtol=0, atol=1e-9)
         assert set(rows["family_size"][chosen]) == {chosen.sum()}
@@ -43,7 +44,8 @@ def test_an_alert_opens_and_closes_by_the_two_limits(marts: Connection) -> None:
     """The state of every metric, replayed row by row with nothing remembered."""
     rows = marts.execute(
         """
-        select source, entity_type, entity_id, metric, week_no, q_value, effect, is_open, first_week
+        select source, entity_type, entity_id, metric, week_no, q_value, effect, is_open,
+            case when is_open then first_week end
         from intermediate.int_alert_tests order by all
         """
     ).fetchall()
@@ -62,7 +64,71 @@ def test_an_alert_opens_and_closes_by_the_two_limits(marts: Connection) -> None:
         assert (is_open, first_week) == (now, first if now else None), (key, week)
         state[tuple(key)] = (week, now, first)
     assert opened > 1
-    assert marts.execute("select count(*) from marts.alerts").fetchall() == [(opened,)]
+    shown = "select count(*) from marts.alerts where status <> 'watch'"
+    assert marts.execute(shown).fetchall() == [(opened,)]
+
+
+def test_who_is_watched_probably_has_so_large_an_effect(marts: Connection) -> None:
+    """Bayes by hand: ratios of sellers lie around 1 with a deviation of 25 %."""
+    rows = marts.execute(
+        """
+        select observed / expected, effect, effect_lo, is_watched, is_open, week_no = last_week
+        from intermediate.int_alert_tests
+        """
+    ).fetchall()
+    watched = 0
+    for ratio, effect, low, is_watched, is_open, is_last in rows:
+        error = (effect - low) / 1.96
+        if abs(ratio - 1) > 0.01:  # the weight of the own ratio against 1 gives the error
+            weight = (effect - 1) / (ratio - 1)
+            assert error == pytest.approx(0.25 * np.sqrt(max(1 - weight, 0)), abs=1e-6)
+        assert is_watched == (not is_open and stats.norm.sf(1.2, effect, error) >= 0.75)
+        watched += is_watched and is_last
+    assert watched > 2
+    shown = "select count(*) from marts.alerts where status = 'watch' and not is_in_budget"
+    assert marts.execute(shown).fetchall() == [(watched,)]
+
+
+def test_what_was_said_in_a_week_stays_when_later_weeks_come(demo: Build, tmp_path: Path) -> None:
+    """The ledger cut at the end of a week: every alert and expectation up to then is the same."""
+    week = 6590
+    cut = f"(date '1900-01-01' + {week * 7 + 6})"
+    earlier = Build(tmp_path)
+    shutil.copy(demo.warehouse, earlier.warehouse)
+    with duckdb.connect(str(earlier.warehouse)) as connection:
+        connection.execute(
+            f"""
+            create temp table cut as
+            select * replace (
+                case when cancelled_at::date > {cut} then true else is_sale end as is_sale,
+                case when cancelled_at::date > {cut} then 'open' else return_class end
+                    as return_class,
+                case when first_returned_at::date <= {cut} then return_count else 0 end
+                    as return_count
+            )
+            from marts.order_lines where ordered_date <= {cut};
+            delete from marts.order_lines;
+            insert into marts.order_lines select * from cut;
+            update intermediate.int_sources set as_of_date = {cut}
+            """
+        )
+    models = ("sales", "weeks", "spreads", "candidates_risk", "candidates_jumps", "tests")
+    run_dbt(
+        ["run", "--select", *(f"int_alert_{name}" for name in models)],
+        demo.vars | {"warehouse": str(earlier.warehouse)},
+        target=earlier.target,
+    )
+    said = f"""
+        select entity_type, entity_id, metric, week_no, window_days, observed, expected, p_value,
+            q_value, is_open, is_watched, first_week
+        from intermediate.int_alert_tests where week_no <= {week} order by all
+    """
+    found = []
+    for build in (demo, earlier):
+        with duckdb.connect(str(build.warehouse), read_only=True) as connection:
+            found.append(connection.execute(said).fetchall())
+    assert len(found[0]) > 1000
+    assert found[0] == found[1]
 
 
 def test_expected_returns_of_a_seller_are_what_others_of_the_same_weeks_brought_back(

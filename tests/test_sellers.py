@@ -503,10 +503,16 @@ def test_poor_sources_have_no_alerts_of_sellers_and_the_reason(poor: Build) -> N
 
 
 def test_factors_of_a_seller_follow_from_the_ledger(marts: Connection) -> None:
-    """Cash on delivery and cancellations of some sellers, with Wilson's interval."""
+    """Cash on delivery, cancellations and late parcels of some sellers, with Wilson's interval."""
     lines = marts.execute(
         """
-        select seller_id, coalesce(category, 'unknown'), return_class, payment_method
+        select seller_id, coalesce(category, 'unknown'), return_class, payment_method,
+            case when delivered_at > promised_at or delivered_at is null then 'late' end,
+            coalesce(promised_at::date < as_of_date, true) as is_due,
+            promised_at::date < as_of_date and (
+                delivered_at is not null
+                or is_sale and promised_at::date >= as_of_date - 60
+            ) as has_delivery
         from marts.order_lines where age_days < 365 and seller_id is not null
         """
     ).fetchall()
@@ -518,13 +524,16 @@ def test_factors_of_a_seller_follow_from_the_ledger(marts: Connection) -> None:
         ).fetchall()
     }
     z = stats.norm.ppf((1 + CONFIDENCE) / 2)
-    for factor, index, wanted, difference in (
-        ("cod_share", 3, {"cod"}, 0.10),
-        ("cancellations", 2, {"cancelled", "undelivered"}, 0.03),
+    for factor, index, wanted, difference, asked in (
+        ("cod_share", 3, {"cod"}, 0.10, None),
+        ("cancellations", 2, {"cancelled", "undelivered"}, 0.03, 5),
+        ("late_delivery", 4, {"late"}, None, 6),
     ):
         for seller in ("S00001", "S00017", "S00039"):
             own, others = (defaultdict(lambda: [0, 0]) for _ in range(2))
             for line in lines:
+                if asked and not line[asked]:
+                    continue
                 counts = (own if line[0] == seller else others)[line[1]]
                 counts[0] += line[index] in wanted
                 counts[1] += 1
@@ -538,11 +547,13 @@ def test_factors_of_a_seller_follow_from_the_ledger(marts: Connection) -> None:
                 z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)),
             )
             lo, hi = ((middle + sign * half) / (1 + z * z / n) for sign in (-1, 1))
+            assert found[seller, factor][2:6] == pytest.approx([share, peer, lo, hi], abs=1e-6)
+            if difference is None:
+                continue
             threshold = max(1.5 * peer, peer + difference)
             points = 10 * min(1, max(0, (lo - peer) / (threshold - peer)))
             expected = [events, count, share, peer, lo, hi, threshold, points, 10]
             assert found[seller, factor] == pytest.approx(expected, abs=6e-3)
-            assert found[seller, factor][2:6] == pytest.approx(expected[2:6], abs=1e-6)
 
 
 def test_health_is_worse_where_returns_rise(marts: Connection) -> None:

@@ -31,12 +31,16 @@ categories as (
 
 cells as (
 
-    select distinct
-        source,
-        entity_id,
-        category
-    from {{ ref('int_alert_sales') }}
-    where entity_type = 'cell'
+    select
+        marketplaces.source,
+        concat(marketplaces.entity_id, ' / ', categories.entity_id) as entity_id,
+        categories.entity_id as category
+    from categories as marketplaces
+    inner join categories
+        on
+            marketplaces.source = categories.source
+            and marketplaces.entity_type = 'marketplace'
+            and categories.entity_type = 'category'
 
 ),
 
