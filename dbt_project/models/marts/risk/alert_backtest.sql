@@ -81,18 +81,18 @@ begun as (
 
     select
         *,
-        {%- for rule in rules %}
-        case
-            when
-                alarm_{{ loop.index }} = 1
-                and coalesce(
-                    lag(alarm_{{ loop.index }}) over (partition by entity_no order by week_no), 0
-                ) = 0
-                then 1
-            else 0
-        end as opening_{{ loop.index }}
-        {%- if not loop.last %},{% endif %}
-        {%- endfor %}
+    {%- for rule in rules %}
+    case
+        when
+            alarm_{{ loop.index }} = 1
+            and coalesce(
+                lag(alarm_{{ loop.index }}) over (partition by entity_no order by week_no), 0
+            ) = 0
+            then 1
+        else 0
+    end as opening_{{ loop.index }}
+    {%- if not loop.last %},{% endif %}
+    {%- endfor %}
     from alarms
 
 ),
