@@ -3,19 +3,19 @@
 Rows are order lines with what was known of them when they were ordered, and whether they came back
 within the return window. On a training day only lines whose window had closed are learnt from: the
 earlier ones fit, the last of them calibrate. Lines ordered after it, until the next training day,
-are what the model is tested on and what it scores.
+are what the model is tested on; `ml.retraining` says when one is trained, and whether it scores.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml import boosting, candidates, evaluation, return_evaluation, table_model
+from ml import boosting, candidates, evaluation, retraining, return_evaluation, table_model
 from ml.boosting import NoModel, Settings
 from ml.evaluation import RECORD, Floats, Ints, Records
 from ml.table_model import Columns, Feature, TableModel
@@ -36,10 +36,12 @@ class Policy:
     min_auc: float
     threshold: float
     z: float
+    retraining: retraining.Rules
 
     @classmethod
     def of(cls, policies: Mapping[str, int], levels: Mapping[int, float]) -> "Policy":
         """From the rows of policy_parameters and policy_confidence_levels."""
+        z = float(levels[policies["interval_confidence_percent"]])
         return cls(
             settings=Settings(
                 trees=policies["return_model_trees"],
@@ -57,7 +59,8 @@ class Policy:
             min_gain=policies["return_champion_min_gain_permille"] / 1000,
             min_auc=policies["return_min_auc_permille"] / 1000,
             threshold=policies["return_threshold_percent"] / 100,
-            z=float(levels[policies["interval_confidence_percent"]]),
+            z=z,
+            retraining=retraining.Rules.of(policies, z),
         )
 
 
@@ -224,46 +227,55 @@ def slices(lines: Lines, day: int, policy: Policy) -> tuple[Ints, Ints]:
 def learn(
     lines: Lines, features: Sequence[Feature], *, today: int, policy: Policy, random_state: int
 ) -> tuple[Records, list[TableModel]]:
-    """Fit on every training day, test on what was ordered after it; what was found, and the models.
+    """Train where it is due, test on what was ordered later; what was found, and the models in use.
 
     There is always a model: where none can be fitted today and none could before, the base rate is
     in use, and the records say why.
     """
     records = Records(("feature_a", "bin_a", "feature_b", "bin_b"))
     first = int(lines.known_on.min()) if len(lines.label) else today
-    days = training_days(first, today, policy.origins)
-    models: list[TableModel] = []
+    tested_from = training_days(first, today, policy.origins)
+    ends = dict(zip(tested_from, [*tested_from[1:], None], strict=True))
+    in_use: list[Trained] = []
     tests: list[Test] = []
-    for day, until in zip(days, [*days[1:], None], strict=True):
-        try:
-            early, late = slices(lines, day, policy)
-            model, facts = _fit(lines, early, late, features, policy, random_state)
-        except NoModel as none:
-            if until is not None:
-                continue
-            if models:
-                where = {"trained_on": date.fromordinal(day), "slice_id": f"{TABLE}@{_iso(day)}"}
-                records.add("run", TABLE, "status", detail="no model", **where)
-                reason = f"{none}; the model before stays in use"
-                records.add("run", TABLE, "reason", detail=reason, **where)
-                continue
-            rate = (lines.label.sum() + 1) / (len(lines.label) + 5)
-            model = table_model.constant(boosting.in_order(features), rate)
-            facts = {"status": "no model", "reason": str(none)}
-        models.append(model)
-        kind = TABLE if facts["status"] == "fitted" else "base_rate"
-        _describe(records, kind, model, facts, day, features)
-        rows = np.flatnonzero((lines.ordered_on > day) & (lines.ordered_on <= (until or day)))
-        if kind == TABLE and len(rows):
-            bins = table_model.assign(model, lines.take(rows).columns)
-            said = evaluation.sigmoid(table_model.margin(model, bins))
+    reason = None
+    for day in sorted({*ends, *retraining.days(first, today, policy.retraining.replay_months)}):
+        champion = in_use[-1] if in_use else None
+        challenger, reason = _decide(records, lines, features, champion, day, policy, random_state)
+        promoted = challenger and challenger.is_promoted
+        if promoted:
+            in_use.append(challenger)
+        trained, until = challenger or champion, ends.get(day)
+        if trained is None or until is None:
+            continue
+        rows = np.flatnonzero((lines.ordered_on > day) & (lines.ordered_on <= until))
+        if len(rows):
+            bins = table_model.assign(trained.model, lines.take(rows).columns)
+            said = evaluation.sigmoid(table_model.margin(trained.model, bins))
             rivals = candidates.probabilities(
-                *(lines.take(part) for part in (early, late, rows)),
+                *(lines.take(part) for part in (trained.early, trained.late, rows)),
                 features,
                 settings=policy.settings,
                 random_state=random_state,
             )
-            tests.append(Test(day, rows, model, bins, {TABLE: said, **rivals}))
+            tests.append(Test(day, rows, trained.model, bins, {TABLE: said, **rivals}))
+    kind = TABLE if in_use else "base_rate"
+    # older lines are scored by the model that was in use when testing begins
+    before = [trained for trained in in_use if trained.day <= tested_from[0]]
+    in_use = [*before[-1:], *(trained for trained in in_use if trained.day > tested_from[0])]
+    models = [trained.model for trained in in_use]
+    for trained in in_use:
+        _describe(records, TABLE, trained.model, trained.facts, trained.day, features)
+    if not in_use:
+        rate = (lines.label.sum() + 1) / (len(lines.label) + 5)
+        models = [table_model.constant(boosting.in_order(features), rate)]
+        facts = {"status": "no model", "reason": reason}
+        _describe(records, kind, models[0], facts, today, features)
+    elif in_use[-1].day < today:
+        where = {"trained_on": date.fromordinal(today), "slice_id": f"{TABLE}@{_iso(today)}"}
+        records.add("run", TABLE, "status", detail="kept", **where)
+        stays = f"{reason}; the model of {_iso(in_use[-1].day)} stays in use"
+        records.add("run", TABLE, "reason", detail=stays, **where)
     if tests:
         _judge(records, lines, tests, policy, today)
         _examine(records, lines, tests, features, policy, random_state)
@@ -276,6 +288,76 @@ def learn(
     else:
         records.add("run", kind, "has_signal", value=0.0, trained_on=date.fromordinal(today))
     return records, models
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model, the day it was trained on and the rows it learnt from; is_promoted: it is used."""
+
+    day: int
+    model: TableModel
+    facts: dict
+    early: Ints
+    late: Ints
+    is_promoted: bool = False
+
+    def log_odds(self, lines: Lines) -> Floats:
+        return table_model.margin(self.model, table_model.assign(self.model, lines.columns))
+
+
+def _decide(
+    records: Records,
+    lines: Lines,
+    features: Sequence[Feature],
+    champion: Trained | None,
+    day: int,
+    policy: Policy,
+    random_state: int,
+) -> tuple[Trained | None, str]:
+    """The challenger of that day, if one was due, and in words why nothing changed, if so."""
+    rules = policy.retraining
+    since = champion.day if champion else 0
+    come = lines.take(np.flatnonzero((lines.known_on > since) & (lines.known_on <= day)))
+    said = [None, None]
+    if champion:
+        asked = (come, lines.take(champion.late))
+        said = [evaluation.sigmoid(champion.log_odds(part)) for part in asked]
+    seen = retraining.look(day, come, *said, rules)
+    names = {"champion": f"{TABLE}@{_iso(since)}" if champion else None}
+
+    def decided(decision: str, reason: str | None, **facts: object) -> str:
+        names.update(facts)
+        retraining.describe(records, day, seen, decision, reason=reason, **names)
+        return reason or ""
+
+    if seen.trigger is None:
+        return None, decided("kept", "no reason to train a new one")
+    if champion and seen.outcomes < rules.min_outcomes:
+        few = f"{seen.outcomes} outcomes have come since, fewer than {rules.min_outcomes}"
+        return None, decided("not trained", few)
+    try:
+        early, late = slices(lines, day, policy)
+        model, facts = _fit(lines, early, late, features, policy, random_state)
+    except NoModel as none:
+        return None, decided("not trained", str(none))
+    challenger = Trained(day, model, facts, early, late, is_promoted=True)
+    names["challenger"] = f"{TABLE}@{_iso(day)}"
+    if champion is None:
+        decided("promoted", "the first model")
+        return challenger, ""
+    neutral = lines.take(late[lines.known_on[late] > since])
+    compared = retraining.compare(
+        neutral, champion.log_odds(neutral), challenger.log_odds(neutral), rules.z
+    )
+    facts = {"slice_days": neutral.ordered_on, "comparison": compared}
+    if compared is None:
+        reason = decided("kept", "too few lines that neither has learnt from", **facts)
+        return replace(challenger, is_promoted=False), reason
+    if compared.is_better(rules):
+        decided("promoted", None, **facts)
+        return challenger, ""
+    reason = decided("kept", "the new one is not better by enough", **facts)
+    return replace(challenger, is_promoted=False), reason
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pytest
 
 from ml import candidates, evaluation, return_models, scoring_sql, table_model
 from ml.boosting import Settings
+from ml.retraining import Rules
 from ml.return_models import Lines, Policy
 from ml.table_model import Feature
 from tests.support import Build
@@ -37,6 +38,15 @@ POLICY = Policy(
     min_auc=0.53,
     threshold=0.5,
     z=1.645,
+    retraining=Rules(
+        replay_months=12,
+        every_months=3,
+        min_outcomes=300,
+        calibration=0.2,
+        drift=0.2,
+        min_gain=0.001,
+        z=1.645,
+    ),
 )
 
 

@@ -71,7 +71,7 @@ reasonless as (
         source,
         model_version as example
     from runs
-    where status is null or (status = 'no model' and reason is null)
+    where status is null or (status <> 'fitted' and reason is null)
 
 ),
 

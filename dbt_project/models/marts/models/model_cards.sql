@@ -181,7 +181,10 @@ final as (
         case
             when status = 'no model' then 'There is no model: ' || reason || '.'
             else
-                'Known on ' || cast(trained_on as string)
+                case status
+                    when 'kept' then 'No new model: ' || reason
+                    else 'Known on ' || cast(trained_on as string)
+                end
                 || case
                     when fit_rows is not null
                         then ', from ' || {{ whole_number_text('fit_rows') }} || ' rows'

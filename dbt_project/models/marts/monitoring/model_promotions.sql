@@ -1,0 +1,122 @@
+with records as (
+
+    select * from {{ ref('int_model_records') }} where record = 'promotion'
+
+),
+
+sources as (
+
+    select * from {{ ref('int_sources') }}
+
+),
+
+decided as (
+
+    select
+        records.source,
+        records.task,
+        records.trained_on as decided_on,
+        {%- for name in ['decision', 'trigger', 'reason', 'champion', 'challenger'] %}
+        max(case when records.name = '{{ name }}' then records.detail end) as {{ name }},
+        {%- endfor %}
+        {%- for name in ['slice_from', 'slice_to'] %}
+        max(case when records.name = '{{ name }}' then cast(records.detail as date) end)
+            as {{ name }},
+        {%- endfor %}
+        {%- for name in [
+            'outcomes', 'score_drift', 'gain_over_recalibrated', 'champion_log_loss',
+            'challenger_log_loss', 'champion_roc_auc', 'challenger_roc_auc',
+        ] %}
+        max(case when records.name = '{{ name }}' then records.value end) as {{ name }},
+        {%- endfor %}
+        {%- for name in ['observed_to_expected', 'gain', 'roc_auc_gain'] %}
+        max(case when records.name = '{{ name }}' then records.value end) as {{ name }},
+        max(case when records.name = '{{ name }}' then records.lo end) as {{ name }}_lo,
+        max(case when records.name = '{{ name }}' then records.hi end) as {{ name }}_hi,
+        {%- endfor %}
+        max(case when records.name = 'gain' then records.n end) as slice_lines
+    from records
+    group by records.source, records.task, records.trained_on
+
+),
+
+replayed as (
+
+    select
+        decided.*,
+        extract(day from {{ dbt.dateadd('day', 1, 'decided.decided_on') }}) = 1 as is_month_end,
+        case decided.decision when 'promoted' then decided.challenger else decided.champion end
+            as in_use,
+        cast({{ policy_value('promotion_min_gain_permille') }} as double) / 1000 as min_gain,
+        sources.as_of_date
+    from decided
+    inner join sources
+        on decided.source = sources.source
+    where
+        {{ month_index('sources.as_of_date') }} - {{ month_index('decided.decided_on') }}
+        <= {{ policy_value('replay_months') }}
+
+),
+
+final as (
+
+    select
+        source,
+        task,
+        decided_on,
+        is_month_end,
+        coalesce(trigger, 'none') as trigger,
+        decision,
+        champion as champion_version,
+        challenger as challenger_version,
+        in_use as in_use_version,
+        cast(outcomes as bigint) as new_outcomes,
+        observed_to_expected,
+        observed_to_expected_lo,
+        observed_to_expected_hi,
+        score_drift,
+        slice_from,
+        slice_to,
+        cast(slice_lines as bigint) as slice_lines,
+        champion_log_loss,
+        challenger_log_loss,
+        gain as log_loss_gain,
+        gain_lo as log_loss_gain_lo,
+        gain_hi as log_loss_gain_hi,
+        min_gain as log_loss_min_gain,
+        gain_over_recalibrated as log_loss_gain_over_recalibrated,
+        champion_roc_auc,
+        challenger_roc_auc,
+        roc_auc_gain,
+        roc_auc_gain_lo,
+        roc_auc_gain_hi,
+        reason,
+        case
+            when decision = 'promoted' and champion is null
+                then concat(challenger, ' is the first model: nothing stood against it.')
+            when gain is not null
+                then
+                concat(
+                    case decision
+                        when 'promoted' then concat(challenger, ' took over from ', champion)
+                        else concat(champion, ' stayed, ', challenger, ' was not better by enough')
+                    end,
+                    ': on ', {{ whole_number_text('slice_lines') }},
+                    ' later lines its log loss is ',
+                    cast(cast(challenger_log_loss as decimal(9, 4)) as string), ' against ',
+                    cast(cast(champion_log_loss as decimal(9, 4)) as string), ' (gain ',
+                    cast(cast(gain as decimal(9, 4)) as string), ', ',
+                    cast(cast(gain_lo as decimal(9, 4)) as string), ' to ',
+                    cast(cast(gain_hi as decimal(9, 4)) as string), '), its ROC-AUC ',
+                    cast(cast(challenger_roc_auc as decimal(9, 4)) as string), ' against ',
+                    cast(cast(champion_roc_auc as decimal(9, 4)) as string), '.'
+                )
+            when champion is null then concat('No model yet: ', reason, '.')
+            else concat(champion, ' stayed: ', reason, '.')
+        end as sentence,
+        as_of_date
+    from replayed
+
+)
+
+select * from final
