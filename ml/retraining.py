@@ -67,9 +67,9 @@ class Estimate:
 class Look:
     """What is known of the model in use on some day.
 
-    outcomes: lines whose outcome has come since it was trained; calibration: their returns over
-    those it expected; drift: how far its scores of them lie from those it was calibrated on (PSI,
-    less what chance makes); trigger: why a challenger is due, None if it is not.
+    outcomes: lines whose outcome has come since it was trained; of the latest of them, calibration:
+    returns over those it expected, and drift: how far its scores lie from those it was calibrated
+    on (PSI, less what chance makes); trigger: why a challenger is due, None if it is not.
     """
 
     trigger: str | None
@@ -83,7 +83,7 @@ def days(first_known: int, today: int, months: int) -> list[int]:
     month-ends back, so that a build some months earlier or later begins at the same day."""
     last = date.fromordinal(today)
     place = last.year * 12 + last.month - 1 - months
-    anchor = date(place // 12, 1, 1).toordinal() - 1
+    anchor = date((place + 1) // 12, 1, 1).toordinal() - 1
     found = []
     for month in range(date.fromordinal(anchor).year * 12 + 11, last.year * 12 + last.month + 1):
         end = date(month // 12, month % 12 + 1, 1).toordinal() - 1
@@ -98,19 +98,19 @@ def is_month_end(day: int) -> bool:
 
 def look(
     day: int,
+    outcomes: int,
     lines: Asked,
     probability: Floats | None,
     calibrated_on: Floats | None,
     rules: Rules,
 ) -> Look:
-    """`lines` are those whose outcome has come since the model in use was trained, `probability`
-    what it says of them, `calibrated_on` what it says of the lines it was calibrated on; without a
-    model both are None."""
-    count = len(lines.label)
+    """`lines` are those whose outcome has come of late, `probability` what the model in use says of
+    them, `calibrated_on` what it says of those it was calibrated on; without a model both are
+    None."""
     if probability is None:
-        return Look("no model", count)
+        return Look("no model", outcomes)
     calibration = observed_to_expected(lines, probability, rules.z)
-    drift = score_drift(calibrated_on, probability) if count else None
+    drift = score_drift(calibrated_on, probability) if len(lines.label) else None
     off = calibration is not None and (
         calibration.lo > 1 + rules.calibration or calibration.hi < 1 - rules.calibration
     )
@@ -124,7 +124,7 @@ def look(
         if is_due
         else None
     )
-    return Look(trigger, count, calibration, drift)
+    return Look(trigger, outcomes, calibration, drift)
 
 
 def observed_to_expected(lines: Asked, probability: Floats, z: float) -> Estimate | None:

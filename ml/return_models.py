@@ -317,12 +317,15 @@ def _decide(
     """The challenger of that day, if one was due, and in words why nothing changed, if so."""
     rules = policy.retraining
     since = champion.day if champion else 0
-    come = lines.take(np.flatnonzero((lines.known_on > since) & (lines.known_on <= day)))
+    outcomes = int(((lines.known_on > since) & (lines.known_on <= day)).sum())
+    # of late: what came before that would hide it
+    recent = max(since, day - policy.calibration_days)
+    come = lines.take(np.flatnonzero((lines.known_on > recent) & (lines.known_on <= day)))
     said = [None, None]
     if champion:
         asked = (come, lines.take(champion.late))
         said = [evaluation.sigmoid(champion.log_odds(part)) for part in asked]
-    seen = retraining.look(day, come, *said, rules)
+    seen = retraining.look(day, outcomes, come, *said, rules)
     names = {"champion": f"{TABLE}@{_iso(since)}" if champion else None}
 
     def decided(decision: str, reason: str | None, **facts: object) -> str:

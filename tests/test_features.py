@@ -10,11 +10,14 @@ import datetime as dt
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from ml import return_models
+from ml.table_model import Feature
 from tests import support
 from tests.support import Build
 
@@ -615,3 +618,64 @@ def test_what_a_source_does_not_say_is_null(tmp_path: Path) -> None:
     assert (last["product_lines_before"], last["price_to_product"]) == (2, 6.0)
     assert [row["status"] for row in status] == ["partial", "partial"]
     assert {row["entity_type"] for row in entities} == {"source", "product"}
+
+
+def test_decisions_on_models_are_those_of_a_build_of_that_time(
+    demo: Build, truncated: Build, marts: Connection
+) -> None:
+    """model_promotions of the demo, decided again on files that end in March."""
+    policies = dict(
+        marts.execute("select policy_name, value from policy.policy_parameters").fetchall()
+    )
+    levels = dict(
+        marts.execute(
+            "select confidence_percent, z from policy.policy_confidence_levels"
+        ).fetchall()
+    )
+    features = [
+        Feature(*row)
+        for row in marts.execute(
+            "select feature, kind, feature_group from policy.policy_model_features"
+            " where feature_set = 'checkout' order by feature"
+        ).fetchall()
+    ]
+    policy = replace(return_models.Policy.of(policies, levels), origins=0)  # no rivals
+    names = ", ".join(feature.name for feature in features)
+    with duckdb.connect(str(truncated.warehouse), read_only=True) as connection:
+        columns = connection.execute(
+            f"""
+            select {names}, order_line_id, ordered_date,
+                cast('0x' || substr(md5('42 ' || order_line_id), 1, 7) as bigint) / 268435456.0
+                    as draw,
+                label_is_returned
+                and coalesce(label_returned_date <= ordered_date + 60, true) as came_back
+            from marts.return_features
+            where label_return_class in ('kept', 'returned', 'open')
+                and label_is_returned is not null and ordered_date + 60 <= as_of_date
+            order by order_line_id
+            """
+        ).fetchnumpy()
+        (today,) = connection.execute(
+            "select max(as_of_date) from marts.return_features"
+        ).fetchone()
+    lines = return_models.lines(columns, features, window=60)
+    records, _ = return_models.learn(
+        lines, features, today=today.toordinal(), policy=policy, random_state=42
+    )
+    then = {
+        (row["trained_on"], row["name"]): row.get("detail", row.get("value"))
+        for row in records.rows
+        if row["record"] == "promotion" and row["trained_on"] < today
+    }
+    now = marts.execute(
+        "select trained_on, name, coalesce(detail, cast(value as varchar)) from private.ml_return_models"
+        " where record = 'promotion' and trained_on < ?",
+        [today],
+    ).fetchall()
+    assert {(day, name) for day, name, _ in now} == set(then)
+    assert max(day for day, _ in then) == dt.date(2026, 2, 28)
+    for day, name, value in now:
+        if isinstance(then[day, name], float):
+            assert float(value) == pytest.approx(then[day, name], abs=1e-9), (day, name)
+        else:
+            assert value == then[day, name], (day, name)

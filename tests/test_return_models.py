@@ -7,7 +7,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from ml import candidates, evaluation, return_models, scoring_sql, table_model
+from ml import candidates, evaluation, retraining, return_models, scoring_sql, table_model
 from ml.boosting import Settings
 from ml.retraining import Rules
 from ml.return_models import Lines, Policy
@@ -47,6 +47,13 @@ POLICY = Policy(
         min_gain=0.001,
         z=1.645,
     ),
+)
+
+
+# whatever is new is better, so that there are several models
+NEWEST = replace(
+    POLICY,
+    retraining=replace(POLICY.retraining, calibration=1e12, min_gain=-1e12, z=-1e6),
 )
 
 
@@ -90,7 +97,7 @@ def value(rows: list[dict], record: str, model: str, name: str, **where) -> floa
 
 @pytest.fixture(scope="module")
 def good() -> tuple[list[dict], list]:
-    return learnt(made_up(8000))
+    return learnt(made_up(8000), NEWEST)
 
 
 def test_a_signal_is_found_and_ranked_against_the_others(good) -> None:
@@ -119,7 +126,7 @@ def test_a_model_knows_nothing_of_what_came_later(good) -> None:
     first = min(row["trained_on"] for row in rows if row["record"] == "bin").toordinal()
     later = lines.known_on > first
     changed = replace(lines, label=np.where(later, 1 - lines.label, lines.label))
-    _, again = learnt(changed)
+    _, again = learnt(changed, NEWEST)
     assert table_model.bin_rows(again[0]) == table_model.bin_rows(models[0])
     assert table_model.pair_rows(again[0]) == table_model.pair_rows(models[0])
     assert table_model.bin_rows(again[-1]) != table_model.bin_rows(models[-1])
@@ -128,7 +135,7 @@ def test_a_model_knows_nothing_of_what_came_later(good) -> None:
 def test_the_order_of_lines_makes_no_difference(good) -> None:
     lines = made_up(8000)
     shuffled = lines.take(np.random.default_rng(3).permutation(len(lines.label)))
-    _, again = learnt(shuffled)
+    _, again = learnt(shuffled, NEWEST)
     for one, two in zip(good[1], again, strict=True):
         assert table_model.pair_rows(one) == table_model.pair_rows(two)
         # calibration adds up in another order
@@ -153,7 +160,7 @@ def test_outcomes_by_chance_are_no_signal() -> None:
 )
 def test_without_a_model_the_base_rate_is_in_use_and_says_why(lines: Lines, reason: str) -> None:
     rows, (model,) = learnt(lines)
-    (said,) = (row["detail"] for row in rows if row["name"] == "reason")
+    (said,) = (row["detail"] for row in rows if (row["record"], row["name"]) == ("run", "reason"))
     assert reason in said
     assert not model.pairs
     margin = table_model.margin(model, table_model.assign(model, lines.columns))
@@ -217,7 +224,7 @@ def test_published_tables_give_the_published_scores(demo: Build) -> None:
             "select model_version, intercept from marts.model_runs"
             " where task = 'return' and model = 'table' and status = 'fitted'"
         ).fetchall()
-        assert len(versions) == 4
+        assert len(versions) == 3
         compared = 0
         for version, intercept in versions:
             bins, pairs = (
@@ -273,3 +280,108 @@ def test_demo_comes_close_to_what_can_be_known_at_checkout(demo: Build) -> None:
     print(f"{len(label):,} lines: AUC {area:.4f}, of the oracle {oracle:.4f}")
     assert len(label) > 10_000
     assert area > oracle - 0.02
+
+
+# when a model is trained anew, and whether it takes over
+
+
+def promotions(rows: list[dict]) -> dict[str, dict]:
+    """What was decided, by day."""
+    found: dict[str, dict] = {}
+    for row in rows:
+        if row["record"] == "promotion":
+            day = found.setdefault(row["trained_on"].isoformat(), {})
+            day[row["name"]] = row.get("detail", row.get("value"))
+            if "lo" in row:
+                day[f"{row['name']}_lo"], day[f"{row['name']}_hi"] = row["lo"], row["hi"]
+    return found
+
+
+def changing(change: date, *, later: tuple[float, float] = (3.0, 0.0)) -> Lines:
+    """Lines whose outcomes follow another rule from a day on: how much a discount and shoes do."""
+    count = 8000
+    lines = made_up(count, days=500)
+    rng = np.random.default_rng(9)
+    is_later = lines.ordered_on >= change.toordinal()
+    discount, shoes = (
+        np.where(is_later, new, old) for new, old in zip(later, (3.0, 0.0), strict=True)
+    )
+    odds = -1.0 + discount * (lines.columns["discount"] - 0.5)
+    odds = odds + shoes * ((lines.columns["category"] == "shoes") - 1 / 3)
+    came = rng.random(count) < 1 / (1 + np.exp(-odds))
+    return replace(lines, label=came.astype(np.int64))
+
+
+UNTESTED = replace(POLICY, origins=0)  # no rivals, which cost most of the time
+
+
+def decisions(lines: Lines, day: int = TODAY) -> dict[str, dict]:
+    records, _ = return_models.learn(lines, FEATURES, today=day, policy=UNTESTED, random_state=7)
+    return promotions(records.rows)
+
+
+def test_a_challenger_takes_over_only_where_it_is_better() -> None:
+    found = decisions(changing(date(2030, 1, 1)))
+    compared = [facts for facts in found.values() if "gain" in facts]
+    assert len(compared) >= 3
+    for facts in compared:
+        wins = facts["gain_lo"] > 0 and facts["gain"] >= 0.001
+        assert (facts["decision"] == "promoted") == wins
+    # what came first had little to learn from; afterwards nothing is new
+    assert [facts["decision"] for facts in compared[-2:]].count("kept") >= 1
+
+
+def test_another_behaviour_is_noticed_and_what_was_decided_stays_decided() -> None:
+    """From January on categories matter and discounts do not: no calibration can mend that."""
+    lines = changing(date(2026, 1, 1), later=(0.0, 4.0))
+    found = decisions(lines)
+    best = max((facts for facts in found.values() if "gain" in facts), key=lambda row: row["gain"])
+    assert best["challenger"] > "table@2026-01-31"
+    assert best["decision"] == "promoted" and best["gain"] > 0.01
+    assert best["challenger_roc_auc"] > best["champion_roc_auc"] + 0.02
+    for day in (date(2026, 3, 31), date(2026, 2, 28), date(2025, 12, 31)):
+        known = lines.take(np.flatnonzero(lines.known_on <= day.toordinal()))
+        then = decisions(known, day.toordinal())
+        assert then == {name: facts for name, facts in found.items() if name <= day.isoformat()}
+        assert len(then) > 8
+
+
+def test_a_shifted_level_is_noticed_before_the_quarter_ends() -> None:
+    lines = changing(date(2030, 1, 1))
+    rng = np.random.default_rng(4)
+    more = (lines.ordered_on >= date(2025, 12, 1).toordinal()) & (rng.random(8000) < 0.5)
+    found = decisions(replace(lines, label=np.where(more, 1, lines.label)))
+    day, facts = next(item for item in found.items() if item[1].get("trigger") == "calibration")
+    assert day == "2026-02-28"
+    assert facts["decision"] == "promoted"
+    assert facts["observed_to_expected_lo"] > 1.2
+
+
+def test_gains_and_their_interval_by_hand() -> None:
+    rng = np.random.default_rng(2)
+    day = np.repeat(np.arange(20), 50)
+    score = rng.normal(size=1000)
+    label = (rng.random(1000) < evaluation.sigmoid(score)).astype(np.int64)
+    lines = replace(made_up(1000), label=label, ordered_on=day, key=np.arange(1000), columns={})
+    worse = score + rng.normal(size=1000)
+    found = retraining.compare(lines, worse, score, 1.645)
+    new = np.empty(1000)
+    for half in (0, 1):
+        here, other = day % 2 == half, day % 2 != half
+        intercept, slope = evaluation.fit_sigmoid(score[other], label[other])
+        new[here] = intercept + slope * score[here]
+    p, q = evaluation.sigmoid(worse), evaluation.sigmoid(new)
+    gain = np.log(np.where(label == 1, q / p, (1 - q) / (1 - p)))
+    sums = np.array([(gain - gain.mean())[day == one].sum() for one in range(20)])
+    error = np.sqrt((sums**2).sum() * 20 / 19) / 1000
+    assert found.gain.value == pytest.approx(gain.mean())
+    assert found.gain.hi - found.gain.lo == pytest.approx(2 * 1.645 * error)
+    assert found.roc_auc[1] > found.roc_auc[0]
+
+
+def test_too_little_to_compare_is_said() -> None:
+    few = replace(made_up(30), label=np.zeros(30, dtype=np.int64))
+    assert retraining.compare(few, np.zeros(30), np.ones(30), 1.645) is None
+    assert retraining.observed_to_expected(few.take(np.arange(0)), np.array([]), 1.645) is None
+    equal = retraining.score_drift(np.full(100, 0.3), np.full(50, 0.3))
+    assert equal == pytest.approx(0, abs=0.05)

@@ -171,7 +171,7 @@ found as (
             when due_ratio + due_half < 1 and 100 * due_ratio < 100 - change_percent
                 then 'labels late'
             when due_ratio - due_half > 1 and 100 * due_ratio > 100 + change_percent
-                then 'labels early'
+                then 'backlog arriving'
             when usual_ratio + usual_half < 1 and 100 * usual_ratio < 100 - change_percent
                 then 'fewer returns'
             when usual_ratio - usual_half > 1 and 100 * usual_ratio > 100 + change_percent
@@ -206,7 +206,7 @@ final as (
         greatest(0, due_ratio - due_half) as observed_to_due_lo,
         due_ratio + due_half as observed_to_due_hi,
         finding,
-        finding = 'labels late' as is_alarm,
+        finding in ('labels late', 'backlog arriving') as is_alarm,
         case finding
             when 'unfinished' then 'The week is not over.'
             when 'too little' then 'Too few returns were due to tell.'
@@ -224,7 +224,8 @@ final as (
                     case finding
                         when 'labels late'
                             then 'Labels are late: do not read this as fewer returns.'
-                        when 'labels early' then 'Labels come early, or what was late catches up.'
+                        when 'backlog arriving'
+                            then 'They come later than usual: what was late arrives now.'
                         when 'fewer returns' then 'The pace is as usual: the return rate is lower.'
                         when 'more returns' then 'The pace is as usual: the return rate is higher.'
                         else 'All as usual.'
