@@ -143,6 +143,7 @@ class Proof:
     show: Callable[[list[Row]], str]
     summary: Callable[[list[Row]], str]  # what of it stands in the README
     helpers: tuple[Path, ...] = ()  # further Python that the figures depend on
+    filled: tuple[str, ...] = ()  # models that it fills itself: what they are made of has no part
 
     @property
     def file(self) -> Path:
@@ -195,7 +196,7 @@ def ingredients(proof: Proof, manifest: Mapping[str, Any]) -> dict[str, str]:
     Python; of a file of macros only those, of the parameters only the rows whose name stands in
     one of these files. Neither documentation (.yml) nor landing counts.
     """
-    nodes, macros = _upstream(proof.marts, manifest)
+    nodes, macros = _upstream(proof.marts, manifest, proof.filled)
     paths = {
         ROOT / manifest["nodes"][name]["original_file_path"]
         for name in nodes
@@ -226,8 +227,11 @@ def _hash(path: str, content: bytes) -> str:
     return hashlib.sha256(words).hexdigest()[:12]
 
 
-def _upstream(marts: Sequence[str], manifest: Mapping[str, Any]) -> tuple[set[str], set[str]]:
-    """The nodes that these marts are built from, themselves included, and the project's macros."""
+def _upstream(
+    marts: Sequence[str], manifest: Mapping[str, Any], filled: Sequence[str] = ()
+) -> tuple[set[str], set[str]]:
+    """The nodes that these marts are built from, themselves included, and the project's macros;
+    `filled` models and what these are made of left out."""
     wanted = [
         name
         for name, node in manifest["nodes"].items()
@@ -247,6 +251,8 @@ def _upstream(marts: Sequence[str], manifest: Mapping[str, Any]) -> tuple[set[st
                 continue
             macros.add(name)
             wanted += macro["depends_on"]["macros"]
+            continue
+        if manifest["nodes"].get(name, {}).get("name") in filled:
             continue
         nodes.add(name)
         depends_on = manifest["nodes"].get(name, {}).get("depends_on", {})

@@ -668,7 +668,8 @@ def test_decisions_on_models_are_those_of_a_build_of_that_time(
         if row["record"] == "promotion" and row["trained_on"] < today
     }
     now = marts.execute(
-        "select trained_on, name, coalesce(detail, cast(value as varchar)) from private.ml_return_models"
+        "select trained_on, name, coalesce(detail, cast(value as varchar))"
+        " from private.ml_return_models"
         " where record = 'promotion' and trained_on < ?",
         [today],
     ).fetchall()
