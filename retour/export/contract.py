@@ -5,8 +5,8 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass, field, replace
+from decimal import Context, Decimal
 from pathlib import Path
 
 import duckdb
@@ -16,6 +16,7 @@ from retour.publish import PUBLIC_SCHEMAS, literal, quoted
 
 # added up on both sides: exact, whatever the order
 EXACT = re.compile(r"(DECIMAL\(.*|U?(TINY|SMALL|BIG)INT|U?INTEGER)")
+EXACTLY = Context(prec=80)
 KNOWN = re.compile(
     r"DECIMAL\(\d+,\d+\)|(TINY|SMALL|BIG)INT|INTEGER|DOUBLE|FLOAT|VARCHAR|BOOLEAN|DATE|TIMESTAMP"
 )
@@ -38,6 +39,11 @@ class Column:
     def is_exact(self) -> bool:
         """Whether the sum of the column is the same in any order."""
         return EXACT.fullmatch(self.type) is not None
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether DuckDB can add up any number of rows that a table can have."""
+        return not self.type.startswith("DECIMAL") or self.precision[0] <= 28
 
     @property
     def is_text(self) -> bool:
@@ -99,7 +105,7 @@ class Figures:
     @property
     def checksum(self) -> str:
         """SHA-256 of the figures: equal for equal tables, wherever they are."""
-        sums = [None if value is None else f"{value.normalize():f}" for value in self.sums]
+        sums = [None if value is None else f"{value.normalize(EXACTLY):f}" for value in self.sums]
         return hashlib.sha256(json.dumps([self.rows, self.filled, sums]).encode()).hexdigest()
 
 
@@ -171,8 +177,26 @@ class Source:
 
     def figures(self, table: Table, relation: str | None = None) -> Figures:
         """The figures of a table, or of anything else with its columns."""
-        query = figures_query(table.columns, relation or self.relation(table))
-        return figures_of(table.columns, self.connection.execute(query).fetchall()[0])
+        relation = relation or self.relation(table)
+        wide = [column for column in table.columns if column.is_exact and not column.adds_up]
+        narrow = [replace(c, type="DOUBLE") if c in wide else c for c in table.columns]
+        (row,) = self.connection.execute(figures_query(narrow, relation)).fetchall()
+        sums = dict(
+            zip([c.name for c in narrow if c.is_exact], row[1 + len(narrow) :], strict=True)
+        )
+        for column in wide:
+            sums[column.name] = self._wide_sum(column, relation)
+        ordered = [sums[column.name] for column in table.columns if column.is_exact]
+        return figures_of(table.columns, [*row[: 1 + len(narrow)], *ordered])
+
+    def _wide_sum(self, column: Column, relation: str) -> Decimal | None:
+        """The sum of numbers of so many digits that DuckDB's sum overflows, from two halves."""
+        half, scale = 10**19, column.precision[1]
+        (row,) = self.connection.execute(
+            f"select sum(digits // {half}), sum(digits % {half}) from (select cast(replace("
+            f"cast({column.quoted} as varchar), '.', '') as hugeint) as digits from {relation})"
+        ).fetchall()
+        return None if row[0] is None else EXACTLY.scaleb(row[0] * half + row[1], -scale)
 
     def _tables(self) -> list[Table]:
         keys = self._keys()

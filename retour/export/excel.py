@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import xlsxwriter
 
 from retour.export import Job
-from retour.export.contract import Column, Figures, Table
+from retour.export.contract import EXACTLY, Column, Figures, Table
 from retour.export.folder import replacing
 
 ERRORS = (xlsxwriter.exceptions.XlsxWriterException,)
@@ -158,9 +158,8 @@ def read_workbook(table: Table, file: Path) -> Figures:
                 for position, content in cells:
                     filled[position] += 1
                     if position in exact:
-                        sums[position] = sums.get(position, Decimal(0)) + number_of(
-                            content, table.columns[position]
-                        )
+                        number = number_of(content, table.columns[position])
+                        sums[position] = EXACTLY.add(sums.get(position, Decimal(0)), number)
     found = tuple(sums.get(position) for position in exact)
     return Figures(rows, tuple(filled), found, table.columns)
 
@@ -196,4 +195,4 @@ def position_of(reference: str) -> int:
 def number_of(content: str, column: Column) -> Decimal:
     """A cell as the number that it shows, with the digits of its column."""
     scale = column.precision[1] if column.type.startswith("DECIMAL") else 0
-    return Decimal(content).quantize(Decimal(1).scaleb(-scale))
+    return EXACTLY.quantize(Decimal(content), Decimal(1).scaleb(-scale))

@@ -6,7 +6,7 @@ from retour.export import Job
 from retour.export.contract import Column, Table
 from retour.export.folder import replacing
 from retour.landing.reading import no_glob
-from retour.publish import literal, quoted
+from retour.publish import literal
 
 ERRORS = ()
 
@@ -25,7 +25,9 @@ def write(job: Job) -> None:
             file = folder.file(table, f".{job.to}")
             relation = job.source.relation(table)
             select = f"select {', '.join(values(table, escape, is_csv))} from {relation}"
-            options = "format csv, header true" if is_csv else "format parquet, compression zstd"
+            options = "format parquet, compression zstd"
+            if is_csv:
+                options = f"format csv, header true{quoted_texts(table)}"
             expected = job.source.figures(table)
             with job.exporting(table, expected) as arrived:
                 job.source.connection.execute(f"copy ({select}) to {literal(file)} ({options})")
@@ -56,6 +58,12 @@ def without_nul(column: Column) -> str:
     return f"replace({column.quoted}, chr(0), chr(65533))"
 
 
+def quoted_texts(table: Table) -> str:
+    """The option that puts quotes around texts, which tells an empty one from NULL."""
+    texts = ", ".join(column.quoted for column in table.columns if column.is_text)
+    return f", force_quote ({texts})" if texts else ""
+
+
 def reading(table: Table, file: Path, is_csv: bool) -> str:
     """The file as a relation, read with the table's types."""
     place = literal(no_glob(file))
@@ -65,17 +73,15 @@ def reading(table: Table, file: Path, is_csv: bool) -> str:
     return (
         f"read_csv({place}, auto_detect = false, header = true, delim = ',', quote = '\"',"
         f" escape = '\"', columns = {{{columns}}}, hive_partitioning = false,"
-        " max_line_size = 100000000, parallel = false)"
+        " allow_quoted_nulls = false, max_line_size = 100000000, parallel = false)"
     )
 
 
 def spooled(job: Job, table: Table, expressions: list[str]) -> Path:
     """Write a table into the spool as the CSV that databases load: NULL bare, texts quoted."""
     file = job.spool / "table.csv"
-    texts = ", ".join(quoted(column.name) for column in table.columns if column.is_text)
-    force = f", force_quote ({texts})" if texts else ""
     job.source.connection.execute(
         f"copy (select {', '.join(expressions)} from {job.source.relation(table)})"
-        f" to {literal(file)} (format csv, header false, nullstr 'NULL'{force})"
+        f" to {literal(file)} (format csv, header false, nullstr 'NULL'{quoted_texts(table)})"
     )
     return file
