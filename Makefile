@@ -17,6 +17,7 @@ ENV := .venv$(if $(DUCKDB),-duckdb-$(DUCKDB))
 LOCKS := requirements/retour.txt $(if $(DUCKDB),requirements/duckdb-$(DUCKDB).txt)
 BIN := $(ENV)/bin
 LINT := .venv-lint/bin
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PYTHON_3_11 = $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
@@ -51,9 +52,9 @@ check: lint $(if $(CI),servers) ## every gate: style, then the tests on both eng
 
 # a runner of CI has nothing yet: there the tests that need these must not be skipped
 servers: ## what tests of exports need beside .venv: PostgreSQL and MariaDB (apt-get, root), Tableau
-	@command -v mariadbd >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-		--no-install-recommends postgresql mariadb-server; }
+	@command -v mariadbd >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
+		|| { $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends postgresql mariadb-server; }
 	@$(INSTALL) .venv-tableau requirements/tableau.txt
 
 docs: setup ## the lineage and documentation site, as one file: target/static_index.html
@@ -70,7 +71,7 @@ metrics: setup ## ask the semantic layer: ARGS='query --metrics return_rate --gr
 	@$(BIN)/dbt --quiet parse
 	@.venv-metrics/bin/python -m retour.metrics $(ARGS)
 
-bench: setup ## time, memory and ratios of a whole build: LINES=1000000; WHAT=segments, sellers, scoring, explainable, features, service, keys
+bench: setup ## time, memory and ratios of a whole build: LINES=1000000; WHAT=segments, sellers, scoring, explainable, features, service, keys, export
 	@$(BIN)/python -m benchmarks$(if $(WHAT),.$(WHAT), --lines $(LINES)) $(ARGS)
 
 proof: setup ## figures on many worlds of known truth, where they are stale; ARGS=--subset redoes some
