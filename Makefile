@@ -57,8 +57,8 @@ servers: ## what tests of exports need beside .venv: PostgreSQL and MariaDB (apt
 		apt-get install -y -qq --no-install-recommends postgresql mariadb-server; }
 	@$(INSTALL) .venv-tableau requirements/tableau.txt
 
-docs: setup ## the lineage and documentation site, as one file: target/static_index.html
-	@$(BIN)/dbt docs generate --static
+docs: setup ## the documentation and lineage site; prints where to open it
+	@$(BIN)/retour docs $(if $(WAREHOUSE),--warehouse '$(WAREHOUSE)')
 
 report: setup ## the report site over the published data; ARGS='--single-file FILE' for mail
 	@$(BIN)/retour report $(ARGS)

@@ -99,7 +99,8 @@ def table(names: list[str], rows: list[tuple]) -> str:
     """A Markdown table whose columns line up, so that it also reads well in a terminal."""
     columns = []
     for name, *values in zip(names, *rows, strict=True):
-        is_number = all(isinstance(value, int | float | Decimal) for value in values)
+        known = [value for value in values if value is not None]
+        is_number = all(isinstance(value, int | float | Decimal) for value in known or [""])
         cells = [cell(value) for value in values]
         width = max(map(len, [name, *cells]))
         rule = "-" * (width - 1) + ":" if is_number else "-" * width

@@ -21,7 +21,7 @@ from typing import Any, TextIO
 
 from retour import lineage, model_files
 from retour.errors import RetourError
-from retour.publish import Published, explain_lock, publish
+from retour.publish import Published, explain_lock, publish, published_path
 from retour.settings import DEFAULT_WAREHOUSE
 
 QUIET = ("--quiet", "--log-level", "none", "--log-level-file", "none", "--no-use-colors")
@@ -91,6 +91,26 @@ def build(settings: Settings, out: TextIO = sys.stdout) -> Published:
         published = publish(warehouse)
         progress.say(f"Done: {published.tables} tables, {published.rows:,} rows published")
     return published
+
+
+def document(settings: Settings) -> Path:
+    """Write the documentation site beside the published file; its folder.
+
+    Raises RetourError if there is no warehouse, or dbt cannot read the project.
+    """
+    from retour import docs
+
+    root = project_root()
+    warehouse = settings.warehouse_path(root)
+    if not warehouse.is_file():
+        raise RetourError(f"There is no warehouse at {warehouse}: run `make demo` or `make build`.")
+    site = published_path(warehouse).with_name("docs")
+    with working_directory(root):
+        run_dbt(["docs", "generate", "--static"], settings, warehouse, [])
+        manifest = target_path() / "manifest.json"
+        lineage.refresh(manifest, warehouse)
+        docs.write_site(target_path() / "static_index.html", manifest, warehouse, site)
+    return site
 
 
 def target_path() -> Path:
@@ -239,7 +259,7 @@ class Progress:
         self.running.pop(node.unique_id, None)
         if result.status in FAILED or result.status == "warn":
             self.say(f"{self.count()} {result.status.upper()}  {node.node_name}")
-        elif result.status == "skipped":
+        elif result.status in ("skipped", "no-op"):
             return
         elif node.resource_type in ("test", "unit_test"):
             self.passed_tests += 1

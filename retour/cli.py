@@ -143,6 +143,19 @@ def report_command(
     click.echo(f"Open {shown(written.path)} in a browser: it needs no server and no network.")
 
 
+@main.command("docs")
+@click.option("--warehouse", type=FILE, help="Warehouse file (default: data/warehouse.duckdb).")
+def docs_command(warehouse: Path | None) -> None:
+    """Write the documentation site: every table and column, and their lineage."""
+    from retour.build import document
+
+    site = document(Settings(warehouse=warehouse))
+    click.echo(
+        f"Open {shown(site / 'index.html')} in a browser: it needs no server and no network."
+    )
+    click.echo(f"Where each column comes from: {shown(site / 'lineage.html')}")
+
+
 @main.command("score")
 @click.argument("file", type=FILE)
 @click.option("--source", help="Whose lines they are; needed if several are published.")

@@ -101,7 +101,7 @@ CLAIMS: dict[int, Callable[[list[Row]], bool]] = {
     9: lambda rows: all(r["observed"] <= r["lines"] for r in rows) and len(rows) == 10,
     10: lambda rows: (
         len({r["seller_id"] for r in rows}) == 3
-        and falling(rows, "risk_score", "points")
+        and falling(rows, "at_least", "points")
         and all(r["sentence"] for r in rows)
     ),
     11: lambda rows: all(r["sentence"] and r["money_at_risk"] > 0 for r in rows),

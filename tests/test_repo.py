@@ -1,8 +1,6 @@
 """The repository's promises about itself: README, make, locks, documentation."""
 
-import json
 import re
-import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -14,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from retour import answers, cli
-from tests.support import ROOT, Build, run_dbt
+from tests.support import ROOT, Build
 
 MARKDOWN = sorted([*ROOT.glob("*.md"), *ROOT.glob("dbt_project/**/*.md"), *ROOT.glob("docs/*.md")])
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
@@ -50,6 +48,8 @@ def test_named_make_targets_exist_and_links_lead_somewhere(path: Path) -> None:
     )
     assert named <= set(make_targets())
     links = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", text)
+    # pages that `make docs` writes stand beside each other in the site
+    links = [link for link in links if link != "lineage.html"]
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
@@ -213,15 +213,3 @@ def asserted_by(manifest: dict, name: str) -> list[str]:
     return manifest["nodes"].get(f"test.retour.{name}", {"depends_on": {"nodes": []}})[
         "depends_on"
     ]["nodes"]
-
-
-def test_docs_hold_every_model(demo: Build, tmp_path: Path) -> None:
-    # a copy, because dbt opens the warehouse for writing and other tests hold it open
-    warehouse = shutil.copy(demo.warehouse, tmp_path)
-    run_dbt(["docs", "generate", "--static"], demo.vars | {"warehouse": warehouse}, target=tmp_path)
-    assert (tmp_path / "static_index.html").is_file()
-    catalog = json.loads((tmp_path / "catalog.json").read_text())
-    models = {
-        name for name, node in demo.manifest["nodes"].items() if node["resource_type"] == "model"
-    }
-    assert models <= set(catalog["nodes"])
