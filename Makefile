@@ -71,7 +71,7 @@ metrics: setup ## ask the semantic layer: ARGS='query --metrics return_rate --gr
 	@$(BIN)/dbt --quiet parse
 	@.venv-metrics/bin/python -m retour.metrics $(ARGS)
 
-bench: setup ## time, memory and ratios of a whole build: LINES=1000000; WHAT=segments, sellers, scoring, explainable, features, service, keys, export
+bench: setup ## time, memory and ratios of a whole build: LINES=1000000; WHAT=segments, sellers, scoring, explainable, features, service, keys, export, drift
 	@$(BIN)/python -m benchmarks$(if $(WHAT),.$(WHAT), --lines $(LINES)) $(ARGS)
 
 proof: setup ## figures on many worlds of known truth, where they are stale; ARGS=--subset redoes some

@@ -2,6 +2,7 @@
 
 from proofs.alerts import ALERTS_PROOF
 from proofs.delay import DELAY
+from proofs.drift import DRIFT
 from proofs.performance import PERFORMANCE
 from proofs.projection import PROJECTION
 from proofs.reserve import RESERVE
@@ -10,5 +11,14 @@ from proofs.sellers import SELLERS_PROOF
 
 PROOFS = {
     proof.name: proof
-    for proof in (PROJECTION, DELAY, RESERVE, SELLERS_PROOF, ALERTS_PROOF, SCORING, PERFORMANCE)
+    for proof in (
+        PROJECTION,
+        DELAY,
+        RESERVE,
+        SELLERS_PROOF,
+        ALERTS_PROOF,
+        SCORING,
+        PERFORMANCE,
+        DRIFT,
+    )
 }

@@ -206,6 +206,49 @@ def serve_command(source: str | None, published: Path | None, host: str, port: i
     )
 
 
+@main.command("drift")
+@click.option("--baseline", required=True, help="CSV or Parquet file, or table of the warehouse.")
+@click.option(
+    "--batch", "batches", required=True, multiple=True, help="What to hold against it; repeatable."
+)
+@click.option("--label", help="Column of 0 and 1 that a model predicts: says which columns matter.")
+@click.option("--ignore", multiple=True, help="Column to leave out; repeatable.")
+@click.option("--source", default="files", show_default=True, help="Source the marts name it for.")
+@click.option("--warehouse", type=FILE, help="Warehouse file (default: data/warehouse.duckdb).")
+@click.option("--dry-run", is_flag=True, help="Print only; leave nothing for the next build.")
+def drift_command(
+    baseline: str,
+    batches: tuple[str, ...],
+    label: str | None,
+    ignore: tuple[str, ...],
+    source: str,
+    warehouse: Path | None,
+    dry_run: bool,
+) -> None:
+    """Say whether files or tables have moved against a baseline, and what moved most.
+
+    A table is a mart by its name (return_features) or schema.table. The figures stand in
+    drift_batches and drift_features from the next build on.
+    """
+    from retour import drift
+
+    root = project_root()
+    path = Settings(warehouse=warehouse).warehouse_path(root)
+    check = drift.check(
+        baseline,
+        batches,
+        root=root,
+        warehouse=path,
+        source=source,
+        label=label,
+        ignore=ignore,
+    )
+    drift.show(check, click.echo)
+    if not dry_run:
+        file = drift.append(check, path.parent / "ops")
+        click.echo(f"\nFor the next build: {shown(file)}")
+
+
 @main.command("demo")
 def demo_command() -> None:
     """Build the sample data and show where things are and three questions worth asking."""

@@ -1,6 +1,7 @@
 -- How far each feature of each batch is from its reference, and how likely chance alone is to move it
 -- as far.
 
+-- numbers are faster to group by than names
 with comparisons as (
 
     select
@@ -9,7 +10,8 @@ with comparisons as (
         reference,
         part,
         period_grain,
-        period_start
+        period_start,
+        dense_rank() over (order by source, batch, reference) as comparison_no
     from {{ ref('int_drift_comparisons') }}
 
 ),
@@ -34,9 +36,7 @@ limits as (
 lined_up as (
 
     select
-        comparisons.source,
-        comparisons.batch,
-        comparisons.reference,
+        comparisons.comparison_no,
         cells.feature,
         cells.kind,
         cells.value,
@@ -54,9 +54,7 @@ lined_up as (
             and comparisons.period_grain = cells.period_grain
             and comparisons.period_start = cells.period_start
     group by
-        comparisons.source,
-        comparisons.batch,
-        comparisons.reference,
+        comparisons.comparison_no,
         cells.feature,
         cells.kind,
         cells.value,
@@ -64,47 +62,46 @@ lined_up as (
 
 ),
 
--- a value that nobody knows comes last and is no value
+-- numbers by size, members by how usual they were; what nobody knows is neither
 ordered as (
 
     select
         *,
-        value is null and member is null as is_missing,
+        false as is_missing,
         sum(batch_lines) over (
-            partition by source, batch, reference, feature
-            order by
-                case when value is null and member is null then 1 else 0 end, value, member
-            rows between unbounded preceding and current row
+            partition by comparison_no, feature
+            order by value rows between unbounded preceding and current row
         ) as batch_below,
         sum(reference_lines) over (
-            partition by source, batch, reference, feature
-            order by
-                case when value is null and member is null then 1 else 0 end, value, member
-            rows between unbounded preceding and current row
+            partition by comparison_no, feature
+            order by value rows between unbounded preceding and current row
         ) as reference_below,
-        lead(value) over (
-            partition by source, batch, reference, feature
-            order by
-                case when value is null and member is null then 1 else 0 end, value, member
-        ) as next_value,
+        lead(value) over (partition by comparison_no, feature order by value) as next_value,
+        cast(null as bigint) as member_rank
+    from lined_up
+    where value is not null
+
+    union all
+
+    select
+        *,
+        member is null as is_missing,
+        cast(null as double) as batch_below,
+        cast(null as double) as reference_below,
+        cast(null as double) as next_value,
         row_number() over (
-            partition by source, batch, reference, feature
-            order by
-                case when value is null and member is null then 1 else 0 end,
-                reference_lines desc,
-                value,
-                member
+            partition by comparison_no, feature
+            order by case when member is null then 1 else 0 end, reference_lines desc, member
         ) as member_rank
     from lined_up
+    where value is null
 
 ),
 
 totals as (
 
     select
-        source,
-        batch,
-        reference,
+        comparison_no,
         feature,
         max(kind) as kind,
         sum(batch_lines) as batch_lines,
@@ -115,7 +112,7 @@ totals as (
         sum(reference_total) as reference_total,
         cast(count(*) as bigint) as distinct_values
     from ordered
-    group by source, batch, reference, feature
+    group by comparison_no, feature
 
 ),
 
@@ -145,9 +142,7 @@ shared as (
     from ordered
     inner join totals
         on
-            ordered.source = totals.source
-            and ordered.batch = totals.batch
-            and ordered.reference = totals.reference
+            ordered.comparison_no = totals.comparison_no
             and ordered.feature = totals.feature
 
 ),
@@ -156,9 +151,7 @@ shared as (
 spans as (
 
     select
-        source,
-        batch,
-        reference,
+        comparison_no,
         feature,
         max(abs(share_gap)) as ks_statistic,
         sum(cast(abs(share_gap) * (next_value - value) as decimal(38, 12))) as wasserstein,
@@ -176,22 +169,22 @@ spans as (
         max(case when pooled_below < 1 then pooled_below end) as last_share
     from shared
     where value is not null and batch_known > 0 and reference_known > 0
-    group by source, batch, reference, feature
+    group by comparison_no, feature
 
 ),
 
--- small samples: Stephens (1970) where one side is far larger, half a step of D where both are alike
+-- D has steps: the second term gives half the weight to the step that is seen (mid-p), found by
+-- comparison with the exact distribution; it also makes up for small samples
 scaled as (
 
     select
         *,
         sqrt(effective_lines) * ks_statistic as ks_plain,
-        ks_statistic * (
-            sqrt(effective_lines)
-            + abs(reference_known - batch_known) / (reference_known + batch_known)
-            * (0.12 + 0.11 / sqrt(effective_lines))
-        )
-        + sqrt(effective_lines) / (2 * greatest(reference_known, batch_known)) as ks_scaled
+        sqrt(effective_lines) * ks_statistic
+        + (
+            0.18 + 0.06 * least(reference_known, batch_known)
+            / greatest(reference_known, batch_known)
+        ) / sqrt(effective_lines) as ks_scaled
     from spans
 
 ),
@@ -200,17 +193,13 @@ scaled as (
 point_deviates as (
 
     select
-        shared.source,
-        shared.batch,
-        shared.reference,
+        shared.comparison_no,
         shared.feature,
         scaled.ks_plain / sqrt(shared.pooled_below * (1 - shared.pooled_below)) as deviate
     from shared
     inner join scaled
         on
-            shared.source = scaled.source
-            and shared.batch = scaled.batch
-            and shared.reference = scaled.reference
+            shared.comparison_no = scaled.comparison_no
             and shared.feature = scaled.feature
     where scaled.value_count <= 12 and shared.pooled_below < 1 and shared.value is not null
 
@@ -219,13 +208,11 @@ point_deviates as (
 points as (
 
     select
-        source,
-        batch,
-        reference,
+        comparison_no,
         feature,
         sum(2 * {{ normal_tail('deviate') }}) as p_of_points
     from point_deviates
-    group by source, batch, reference, feature
+    group by comparison_no, feature
 
 ),
 
@@ -233,9 +220,7 @@ points as (
 bins as (
 
     select
-        shared.source,
-        shared.batch,
-        shared.reference,
+        shared.comparison_no,
         shared.feature,
         case
             when shared.is_missing then -1
@@ -257,7 +242,7 @@ bins as (
         sum(shared.reference_lines) as reference_lines
     from shared
     cross join limits
-    group by 1, 2, 3, 4, 5, 6, 7
+    group by 1, 2, 3, 4, 5
 
 ),
 
@@ -265,7 +250,7 @@ counted as (
 
     select
         bins.*,
-        count(*) over (partition by source, batch, reference, feature) as bin_count,
+        count(*) over (partition by comparison_no, feature) as bin_count,
         case
             when
                 (batch_lines + reference_lines) * least(batch_count, reference_count)
@@ -283,9 +268,7 @@ counted as (
 distances as (
 
     select
-        source,
-        batch,
-        reference,
+        comparison_no,
         feature,
         max(bin_count) as bin_count,
         sum(
@@ -345,16 +328,14 @@ distances as (
         ) as moved_by_chance,
         max(case when bin = 0 then batch_lines / batch_count else 0 end) as unseen_share
     from counted
-    group by source, batch, reference, feature
+    group by comparison_no, feature
 
 ),
 
 rare as (
 
     select
-        source,
-        batch,
-        reference,
+        comparison_no,
         feature,
         tested_bin,
         max(batch_count) as batch_count,
@@ -362,7 +343,7 @@ rare as (
         sum(batch_lines) as batch_lines,
         sum(reference_lines) as reference_lines
     from counted
-    group by source, batch, reference, feature, tested_bin
+    group by comparison_no, feature, tested_bin
 
 ),
 
@@ -372,7 +353,7 @@ ranked as (
     select
         *,
         row_number() over (
-            partition by source, batch, reference, feature
+            partition by comparison_no, feature
             order by
                 case when tested_bin = -9 then 1 else 0 end,
                 batch_lines + reference_lines desc,
@@ -385,9 +366,7 @@ ranked as (
 tested as (
 
     select
-        source,
-        batch,
-        reference,
+        comparison_no,
         feature,
         case
             when
@@ -402,16 +381,14 @@ tested as (
         sum(batch_lines) as batch_lines,
         sum(reference_lines) as reference_lines
     from ranked
-    group by 1, 2, 3, 4, 5
+    group by 1, 2, 3
 
 ),
 
 squares as (
 
     select
-        source,
-        batch,
-        reference,
+        comparison_no,
         feature,
         cast(count(*) - 1 as bigint) as chi_square_df,
         cast(
@@ -430,7 +407,7 @@ squares as (
             ) as double
         ) as chi_square
     from tested
-    group by source, batch, reference, feature
+    group by comparison_no, feature
 
 ),
 
@@ -452,6 +429,7 @@ asked as (
         comparisons.source,
         comparisons.batch,
         comparisons.reference,
+        comparisons.comparison_no,
         features.feature,
         features.kind
     from comparisons
@@ -499,16 +477,12 @@ measured as (
     from asked
     left join totals
         on
-            asked.source = totals.source
-            and asked.batch = totals.batch
-            and asked.reference = totals.reference
+            asked.comparison_no = totals.comparison_no
             and asked.feature = totals.feature
     {%- for table_name in ['distances', 'scaled', 'squares', 'points'] %}
     left join {{ table_name }}
         on
-            asked.source = {{ table_name }}.source
-            and asked.batch = {{ table_name }}.batch
-            and asked.reference = {{ table_name }}.reference
+            asked.comparison_no = {{ table_name }}.comparison_no
             and asked.feature = {{ table_name }}.feature
     {%- endfor %}
 

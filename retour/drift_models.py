@@ -1,0 +1,58 @@
+"""The models that watch a warehouse for drift, run without dbt on tables of cells."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from retour.rendering import Project
+
+MODELS = ("int_drift_statistics", "int_drift_judged", "drift_features", "drift_batches")
+CHECKS = "drift_checks"
+SEEDS = "dbt_project/seeds/policy"
+POLICIES = ("policy_parameters", "policy_drift_monitors", "policy_drift_severities")
+OTHERS = {
+    "ml_drift_classifiers": "source varchar, batch varchar, auc double, auc_lo double, "
+    "auc_hi double",
+    "model_feature_importance": "source varchar, task varchar, feature varchar, auc_loss double, "
+    "auc_alone double",
+    "int_return_costs_by_entity": "source varchar, entity_type varchar, return_cost_mid double, "
+    "returns bigint, priced_returns bigint",
+    "int_drift_comparisons": "source varchar, batch varchar, batch_grain varchar, "
+    "batch_start date, batch_end date, as_of_date date, reference varchar, part varchar, "
+    "period_grain varchar, period_start date",
+    "int_drift_cells": "source varchar, period_grain varchar, period_start date, "
+    "feature varchar, kind varchar, value double, member varchar, lines double, "
+    "value_total double",
+}
+
+
+def prepare(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
+    """The tables that the models read besides cells and comparisons: policies, and empty ones."""
+    for policy in POLICIES:
+        file = str(root / SEEDS / f"{policy}.csv").replace("'", "''")
+        connection.execute(f"create or replace table {policy} as from read_csv('{file}')")
+    for name, columns in OTHERS.items():
+        connection.execute(f"create or replace table {name} ({columns})")
+    # late: landing is not needed where only figures are wanted
+    from retour.landing.tables import LOG_TABLES
+
+    connection.execute(f"create or replace table {CHECKS} ({LOG_TABLES[CHECKS]})")
+
+
+def run_models(
+    connection: duckdb.DuckDBPyConnection, root: Path, models: Sequence[str] = MODELS
+) -> None:
+    """Run the models on int_drift_cells and int_drift_comparisons, each into a table."""
+    project = Project(root, {"random_seed": 42})
+    for model in models:
+        connection.execute(f"create or replace table {model} as {project.model(model)}")
+
+
+def step_of(deviation: float | None, cells: int) -> float:
+    """1, 2 or 5 times a power of ten, at most the deviation over `cells` (macro drift_step)."""
+    raw = round(deviation or 0, 9) / cells
+    if not raw > 0:
+        return 1.0
+    power = 10.0 ** int(f"{raw:e}".split("e")[1])
+    return power * (5 if raw >= 5 * power else 2 if raw >= 2 * power else 1)
