@@ -53,6 +53,33 @@ PAGES = (
             *("seller_orders", "alerts"),
         ),
     ),
+    Page(
+        "customers",
+        "Customers",
+        ("segments", "segment_advice", "groups", "migrations", "churn", "returner_countries"),
+    ),
+    Page(
+        "cohorts",
+        "Cohorts",
+        (
+            *("cohorts", "completion", "completion_categories", "triangle", "delays"),
+            *("forecast", "liability"),
+        ),
+    ),
+    Page(
+        "model",
+        "Model and drift",
+        (
+            *("cards", "model_metrics", "slices", "calibration", "importance", "decisions"),
+            *("confusion", "leaks", "flagged", "performance", "drift_batches", "drift_features"),
+            *("promotions", "alert_backtest"),
+        ),
+    ),
+    Page(
+        "quality",
+        "Data quality",
+        ("reconciliation", "rejected", "files", "backtest", "test_results"),
+    ),
 )
 
 

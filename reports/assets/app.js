@@ -329,7 +329,7 @@
       if (options.body) options.body(card);
       if (options.chart) {
         var figure = h("div", { class: "chart", role: "img", "aria-label": options.summary,
-          style: "height:" + (options.height || 280) + "px" });
+          style: "min-height:" + (options.height || 280) + "px" });
         card.appendChild(figure);
         options.chart(figure);
       }
@@ -444,7 +444,8 @@
               content = h("span", { title: R.cut(content, 2000) }, R.cut(content, 300));
             }
             return h(place === 0 && options.rowHeader !== false ? "th" : "td",
-              { class: column.number ? "number" : column.long ? "long" : null,
+              { class: column.number ? "number" : column.long ? "long"
+                : typeof content === "string" && /^[^\s]{1,24}$/.test(content) ? "short" : null,
                 scope: place === 0 && options.rowHeader !== false ? "row" : null }, content);
           })));
       });
@@ -486,6 +487,28 @@
       h("thead", {}, h("tr", {}, heads)), body), more);
   };
 
+  // a table whose cells are shaded by their value; cells: {value, text, title}, {open} or null
+  R.heat = function (caption, corner, rows, columns, sizeLabel, most) {
+    most = most || Math.max.apply(null, [0.01].concat(rows.map(function (row) {
+      return Math.max.apply(null, row.cells.map(function (cell) { return cell && cell.value || 0; })); })));
+    return h("div", { class: "table heat", tabindex: "0", role: "region", "aria-label": caption + ", table" },
+      h("table", {}, h("caption", { class: "hidden" }, caption),
+        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, corner), h("th", { scope: "col" }, sizeLabel),
+          columns.map(function (column) { return h("th", { scope: "col" }, R.cut(column, 30)); }))),
+        h("tbody", {}, rows.map(function (row) {
+          return h("tr", { class: row.isSmall ? "small" : null },
+            h("th", { scope: "row" }, R.cut(row.name, 40)), h("td", { class: "size" }, R.int(row.size)),
+            row.cells.map(function (cell) {
+              if (!cell) return h("td", {});
+              if (cell.open) return h("td", { class: "open", title: cell.title },
+                h("span", { class: "hidden" }, cell.title));
+              var share = Math.min(1, cell.value / most);
+              return h("td", { class: "shade", title: cell.title,
+                style: row.isSmall ? null : "--shade:" + Math.round(70 * share) + "%" }, cell.text);
+            }));
+        }))));
+  };
+
   // ---- charts ---------------------------------------------------------------------------------
 
   R.colour = function (name) {
@@ -500,9 +523,11 @@
   };
 
   function axis(options) {
+    options = Object.assign({}, options);
+    if (options.title) options.title = Object.assign({ font: { size: 12 } }, options.title);
     return Object.assign({ gridcolor: R.colour("grid"), linecolor: R.colour("line"),
       zerolinecolor: R.colour("line"), tickcolor: R.colour("line"), automargin: true,
-      fixedrange: true, title: { font: { size: 12 } } }, options);
+      fixedrange: true }, options);
   }
 
   function draw(plot) {
@@ -542,6 +567,13 @@
     return { type: "date", tickformat: "%b\n%Y", dtick: count > 12 ? "M2" : "M1", showgrid: false,
       tickangle: 0 };
   };
+
+  // a chart beside a taller card takes the height that is left
+  function fit() {
+    plots.map(function (plot) {
+      return Math.abs(plot.element.clientHeight - plot.element.firstElementChild.clientHeight) > 20 ? plot : null;
+    }).forEach(function (plot) { if (plot) Plotly.Plots.resize(plot.element); });
+  }
 
   function redraw() {
     plots = plots.filter(function (plot) { return document.contains(plot.element); });
@@ -728,6 +760,7 @@
           + wrong.map(function (filter) { return FILTERS[filter]; }).join(" and a ")
           + " that this source does not list. Press Reset." });
       } else builder(content, R.data);
+      fit();
       document.body.dataset.ready = String(Number(document.body.dataset.ready || 0) + 1);
     }).catch(function (error) {
       main.textContent = "";

@@ -1,0 +1,283 @@
+// Model and drift: can the scores be trusted this week, what do they rest on, have the data moved.
+RETOUR.page("model", [], function (content, data) {
+  "use strict";
+  var R = RETOUR, h = R.h;
+  var cards = data.cards.list();
+  var champion = cards.filter(function (r) { return r.task === "return" && r.is_champion; })[0];
+  var metrics = data.model_metrics.where({ task: "return" });
+  function metric(model, name) {
+    return metrics.filter(function (r) { return r.model === model && r.metric === name; })[0] || {};
+  }
+  var confidence = R.limit("interval_confidence_percent");
+
+  if (champion) {
+    var auc = metric(champion.model, "roc_auc"), precision = metric(champion.model, "precision");
+    var recall = metric(champion.model, "recall"), off = metric(champion.model, "calibration_error");
+    R.figures(content, [
+      { label: "Champion", value: R.words(champion.model), key: "champion", raw: champion.model,
+        note: "trained " + R.day(champion.trained_on) },
+      { label: "Ranks rightly", help: "ROC-AUC: of a line that came back and one that did not, how often the first "
+        + "got the higher probability; 50 % is chance. On later lines that the model had not seen.",
+      value: R.pct(auc.value), key: "roc_auc", raw: auc.value, note: R.pct(auc.lo) + " to " + R.pct(auc.hi) },
+      { label: "Probabilities are off by", value: known(off.value) ? R.num(100 * off.value, 1) + " points" : "–",
+        key: "calibration_error", raw: off.value, help: "Mean difference between what was said and what came, over ten bins." },
+      { label: "Precision", value: R.pct(precision.value), key: "precision", raw: precision.value,
+        help: "Of the lines that were said to come back, how many did.", note: R.pct(precision.lo) + " to " + R.pct(precision.hi) },
+      { label: "Recall", value: R.pct(recall.value), key: "recall", raw: recall.value,
+        help: "Of the lines that came back, how many were said to.", note: R.pct(recall.lo) + " to " + R.pct(recall.hi) },
+      { label: "Leak checks", value: R.int(champion.leak_checks_passed) + " of " + R.int(champion.leak_checks),
+        key: "leak_checks", raw: champion.leak_checks_passed, note: "passed" },
+    ]);
+  }
+  function known(v) { return v !== null && v !== undefined; }
+
+  // can it be trusted this week
+  var batches = data.drift_batches.list();
+  var weeks = batches.filter(function (r) { return r.batch_grain === "week"; });
+  var newest = weeks[weeks.length - 1];
+  var lines = [];
+  if (champion) lines.push([champion.has_signal ? "good" : "bad", "Tested on later orders", champion.sentence]);
+  if (!champion) lines.push(["watch", "No model", R.why("model_cards")]);
+  var rates = data.performance.where({ metric: "base_rate" });
+  var judged = rates.filter(function (r) { return r.calibration_status !== "too early"; });
+  var last = judged[judged.length - 1];
+  if (last) {
+    lines.push([last.calibration_status === "as said" ? "good" : "bad",
+      last.calibration_status === "as said" ? "Probabilities hold" : "Probabilities are " + last.calibration_status,
+      "Of the " + R.int(last.known_lines) + " lines of the week of " + R.day(last.period_start) + " whose return window is over, "
+      + "as many came back as was said, or not surely another number: " + last.calibration_status + "."]);
+  }
+  if (newest) {
+    lines.push([newest.severity === "severe" ? "bad" : newest.severity === "moderate" ? "watch" : "good",
+      "Data: " + newest.severity + " drift", R.plain(newest.sentence) + ". " + R.plain(newest.recommendation) + "."]);
+  }
+  var promotion = data.promotions.list()[0];
+  if (promotion) lines.push(["info", "Model of " + R.day(promotion.decided_on) + ": " + promotion.decision, promotion.sentence]);
+  R.card(content, { title: "Can the model be trusted this week?", sql: ["cards"],
+    body: function (card) {
+      card.appendChild(h("ul", { class: "statements" }, lines.map(function (line) {
+        return h("li", { class: "statement " + line[0] }, h("p", { class: "head" }, line[1]),
+          h("p", { class: "body" }, R.cut(line[2] || "", 600)));
+      })));
+    } });
+
+  // weeks: estimated without outcomes, then realised
+  var estimates = data.performance.where({ metric: "roc_auc" });
+  R.card(content, { title: "Ranking by week", sub: "estimated from the probabilities, and realised once returns were in",
+    span: 6, height: 290, sql: ["performance"], empty: estimates.length ? null : missing("performance", "model_performance"),
+    summary: estimates.length ? "ROC-AUC by week: latest estimate " + R.num(estimates[estimates.length - 1].estimated, 3) + "." : null,
+    note: "Band: " + confidence + " % interval of what will be realised if the probabilities are right. Points: realised.",
+    table: { rows: estimates, columns: [{ key: "period_start", label: "Week of" }, { key: "lines", label: "Lines", number: true, format: R.int },
+      { key: "estimated", label: "Estimated", number: true, format: three }, { key: "estimated_lo", label: "from", number: true, format: three },
+      { key: "estimated_hi", label: "to", number: true, format: three }, { key: "realised", label: "Realised", number: true, format: three },
+      { key: "is_as_estimated", label: "As estimated" }] },
+    chart: function (element) {
+      var mature = estimates.filter(function (r) { return known(r.realised); });
+      R.plot(element, function () {
+        var x = estimates.map(function (r) { return r.period_start; });
+        return [
+          { type: "scatter", mode: "lines", x: x, y: estimates.map(function (r) { return r.estimated_lo; }), line: { width: 0 },
+            hoverinfo: "skip", showlegend: false },
+          { type: "scatter", mode: "lines", x: x, y: estimates.map(function (r) { return r.estimated_hi; }), line: { width: 0 },
+            fill: "tonexty", fillcolor: R.colour("accent-soft"), hoverinfo: "skip", showlegend: false },
+          { type: "scatter", mode: "lines", name: "estimated", x: x, y: estimates.map(function (r) { return r.estimated; }),
+            line: { color: R.colour("accent"), width: 2 }, hovertemplate: "estimated %{y:.3f}<extra></extra>" },
+          { type: "scatter", mode: "markers", name: "realised", x: mature.map(function (r) { return r.period_start; }),
+            y: mature.map(function (r) { return r.realised; }),
+            marker: { size: 7, symbol: mature.map(function (r) { return r.is_as_estimated ? "circle" : "x"; }),
+              color: R.colour("second") }, hovertemplate: "realised %{y:.3f}<extra></extra>" }];
+      }, { showlegend: true, hovermode: "x unified", xaxis: { type: "date", tickformat: "%-d %b\n%Y", nticks: 7, showgrid: false, tickangle: 0 },
+        yaxis: { nticks: 6 } });
+    } });
+  function three(v) { return R.num(v, 3); }
+  function missing(dataset, mart) { return data[dataset].missing ? "This file has no table marts." + mart + " yet." : R.why(mart); }
+
+  // drift by week
+  R.card(content, { title: "Have the data moved?", sub: "drift score by week, 0 to 100", span: 6, height: 290, sql: ["drift_batches"],
+    empty: weeks.length ? null : missing("drift_batches", "drift_batches"),
+    summary: newest ? "Drift score of the week of " + R.day(newest.batch_start) + ": " + R.num(newest.drift_score, 0) + ", "
+      + newest.severity + "." : null,
+    note: weeks.length ? "Colour and shape: severity. Largest change of the newest week: " + R.words(newest.top_feature) + "." : null,
+    table: { rows: batches, columns: [{ key: "batch", label: "Batch" }, { key: "lines", label: "Lines", number: true, format: R.int },
+      { key: "drift_score", label: "Score", number: true, format: function (v) { return R.num(v, 0); } },
+      { key: "severity", label: "Severity" }, { key: "top_feature", label: "Top feature" },
+      { key: "return_rate", label: "Return rate", number: true, format: R.pct },
+      { key: "baseline_return_rate", label: "Reference", number: true, format: R.pct },
+      { key: "estimated_cost", label: "Estimated cost", number: true, format: R.money },
+      { key: "sentence", label: "In words", long: true }, { key: "recommendation", label: "Do", long: true }] },
+    chart: function (element) {
+      R.plot(element, function () {
+        var colours = { severe: "bad", moderate: "second" };
+        return [{ type: "bar", x: weeks.map(function (r) { return r.batch_start; }), y: weeks.map(function (r) { return r.drift_score; }),
+          marker: { color: weeks.map(function (r) { return R.colour(colours[r.severity] || "accent"); }),
+            pattern: { shape: weeks.map(function (r) { return r.severity === "severe" ? "x" : r.severity === "moderate" ? "/" : ""; }),
+              size: 5, solidity: 0.3, fgcolor: R.colour("card") } },
+          customdata: weeks.map(function (r) { return [R.text(r.severity), R.words(r.top_feature)]; }),
+          hovertemplate: "week of %{x|%-d %B %Y}: %{y:.0f}, %{customdata[0]}<br>%{customdata[1]}<extra></extra>" }];
+      }, { xaxis: { type: "date", tickformat: "%-d %b\n%Y", nticks: 7, showgrid: false, tickangle: 0 }, yaxis: { range: [0, 101] } });
+    } });
+  if (data.drift_features.rows) {
+    var moved = data.drift_features.list();
+    R.card(content, { title: "What moved in the newest week", sql: ["drift_features"], table: { rows: moved, columns: driftColumns() },
+      body: function (card) { card.appendChild(R.table(driftColumns(), moved, { caption: "Features", limit: 8, sortable: true })); } });
+  }
+  function driftColumns() {
+    return [{ key: "feature", label: "Feature", format: R.words },
+      { key: "severity", label: "Severity" }, { key: "drift_score", label: "Score", number: true, format: function (v) { return R.num(v, 0); } },
+      { key: "psi", label: "PSI", number: true, format: three }, { key: "ks_statistic", label: "KS", number: true, format: three },
+      { key: "baseline_mean", label: "Mean before", number: true, format: R.num }, { key: "current_mean", label: "Mean now", number: true, format: R.num },
+      { key: "q_value", label: "q", number: true, format: three }, { key: "sentence", label: "In words", long: true }];
+  }
+
+  // champion against the others
+  var models = metrics.filter(function (r) { return r.metric === "roc_auc"; }).sort(function (a, b) { return b.value - a.value; });
+  R.card(content, { title: "Champion against the others", sub: "ROC-AUC on later orders", span: 4, height: 80 + 34 * models.length,
+    sql: ["model_metrics"], empty: models.length ? null : R.why("model_metrics"),
+    summary: models.length ? models.map(function (r) { return R.words(r.model) + " " + R.num(r.value, 3); }).join(", ") + "." : null,
+    note: "Diamond: in use. 0.5 is chance.",
+    table: { rows: data.model_metrics.list(), columns: [{ key: "task", label: "Task" }, { key: "model", label: "Model" }, { key: "metric", label: "Metric" },
+      { key: "value", label: "Value", number: true, format: three }, { key: "lo", label: "from", number: true, format: three },
+      { key: "hi", label: "to", number: true, format: three }, { key: "n", label: "n", number: true, format: R.int }] },
+    chart: function (element) {
+      R.plot(element, function () {
+        function mine(r) { return champion && r.model === champion.model; }
+        return [{ type: "scatter", mode: "markers", y: models.map(function (r) { return R.label(R.words(r.model), 20); }),
+          x: models.map(function (r) { return r.value; }),
+          error_x: Object.assign(R.interval(models, "value", "lo", "hi"), { width: 0, thickness: 2, color: R.colour("muted") }),
+          marker: { size: 10, symbol: models.map(function (r) { return mine(r) ? "diamond" : "circle"; }),
+            color: models.map(function (r) { return R.colour(mine(r) ? "accent" : "quiet"); }) },
+          customdata: models.map(function (r) { return [R.num(r.lo, 3), R.num(r.hi, 3)]; }),
+          hovertemplate: "%{y}: %{x:.3f} (%{customdata[0]} to %{customdata[1]})<extra></extra>" }];
+      }, { yaxis: { autorange: "reversed", type: "category" }, xaxis: { nticks: 5, tickformat: ".2f" } });
+    } });
+
+  // calibration
+  var bins = data.calibration.list();
+  R.card(content, { title: "Said and came", sub: "ten bins of later orders", span: 4, height: 290, sql: ["calibration"],
+    empty: bins.length ? null : R.why("model_calibration"),
+    summary: bins.length ? "Predicted and observed return rates by bin: " + bins.map(function (r) { return R.pct(r.predicted_rate, 0)
+      + " said, " + R.pct(r.observed_rate, 0) + " came"; }).join("; ") + "." : null,
+    note: "On the dotted line as many came back as was said.",
+    table: { rows: bins, columns: [{ key: "bin", label: "Bin", number: true }, { key: "n", label: "Lines", number: true, format: R.int },
+      { key: "predicted_rate", label: "Said", number: true, format: R.pct }, { key: "observed_rate", label: "Came", number: true, format: R.pct },
+      { key: "observed_lo", label: "from", number: true, format: R.pct }, { key: "observed_hi", label: "to", number: true, format: R.pct }] },
+    chart: function (element) {
+      var top = 100 * Math.max.apply(null, bins.map(function (r) { return Math.max(r.predicted_rate, r.observed_hi); }));
+      R.plot(element, function () {
+        return [{ type: "scatter", mode: "lines", x: [0, top], y: [0, top], line: { color: R.colour("muted"), dash: "dot", width: 1.3 }, hoverinfo: "skip" },
+          { type: "scatter", mode: "markers+lines", x: bins.map(function (r) { return R.percent(r.predicted_rate); }),
+            y: bins.map(function (r) { return R.percent(r.observed_rate); }), marker: { size: 7, color: R.colour("accent") },
+            line: { color: R.colour("accent"), width: 1.5 }, error_y: R.interval(bins, "observed_rate", "observed_lo", "observed_hi", 100),
+            hovertemplate: "said %{x:.1f} %, came %{y:.1f} %<extra></extra>" }];
+      }, { xaxis: { title: { text: "said" }, ticksuffix: " %", rangemode: "tozero", nticks: 6 },
+        yaxis: { title: { text: "came" }, ticksuffix: " %", rangemode: "tozero", nticks: 6 } });
+    } });
+
+  // what it would have been worth to act
+  var rules = data.decisions.list();
+  var thresholds = rules.filter(function (r) { return known(r.threshold_percent); });
+  var used = rules.filter(function (r) { return r.rule === "gain"; })[0];
+  R.card(content, { title: "What acting is worth", sub: "per 1,000 lines, against never acting", span: 4, height: 290, sql: ["decisions"],
+    empty: rules.length ? null : R.why("model_decisions"),
+    summary: used ? "The rule in use gains " + R.num(used.gain_over_never_per_thousand, 0) + " per 1,000 lines, "
+      + R.num(used.gain_over_never_lo, 0) + " to " + R.num(used.gain_over_never_hi, 0) + "." : null,
+    note: used ? "Dotted: the rule in use, which asks of each line what acting gains. The effect of actions is assumed." : null,
+    table: { rows: rules, columns: [{ key: "rule", label: "Rule" }, { key: "acted_lines", label: "Acted on", number: true, format: R.int },
+      { key: "realised_profit", label: "Profit", number: true, format: R.money },
+      { key: "realised_profit_low", label: "At half the effect", number: true, format: R.money },
+      { key: "gain_over_never_per_thousand", label: "Per 1,000 lines", number: true, format: R.num },
+      { key: "gain_over_never_lo", label: "from", number: true, format: R.num }, { key: "gain_over_never_hi", label: "to", number: true, format: R.num }] },
+    chart: function (element) {
+      R.plot(element, function () {
+        var x = thresholds.map(function (r) { return r.threshold_percent; });
+        return [
+          { type: "scatter", mode: "lines", x: x, y: thresholds.map(function (r) { return r.gain_over_never_lo; }), line: { width: 0 }, hoverinfo: "skip" },
+          { type: "scatter", mode: "lines", x: x, y: thresholds.map(function (r) { return r.gain_over_never_hi; }), line: { width: 0 },
+            fill: "tonexty", fillcolor: R.colour("accent-soft"), hoverinfo: "skip" },
+          { type: "scatter", mode: "lines", x: x, y: thresholds.map(function (r) { return r.gain_over_never_per_thousand; }),
+            line: { color: R.colour("accent"), width: 2.2 }, hovertemplate: "from %{x} %: %{y:.1f}<extra></extra>" }];
+      }, function () {
+        var all = thresholds.map(function (r) { return r.gain_over_never_hi; }).concat(used ? [used.gain_over_never_per_thousand] : []);
+        var top = Math.max.apply(null, all.concat([1]));
+        return { xaxis: { title: { text: "act from this probability on" }, ticksuffix: " %", nticks: 6 },
+          yaxis: { range: [-0.7 * top, 1.2 * top], nticks: 6 },
+          shapes: used ? [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: used.gain_over_never_per_thousand,
+            y1: used.gain_over_never_per_thousand, line: { color: R.colour("second"), dash: "dot", width: 2 } }] : [] };
+      });
+    } });
+
+  // what the model rests on
+  var features = data.importance.list();
+  R.card(content, { title: "What the ranking rests on", sub: "what is lost when a feature is shuffled, in points of ROC-AUC", span: 6,
+    height: 70 + 25 * features.length, sql: ["importance"], empty: features.length ? null : R.why("model_feature_importance"),
+    summary: features.length ? "Most important: " + features.slice(0, 4).map(function (r) { return R.words(r.feature); }).join(", ") + "." : null,
+    table: { rows: features, columns: [{ key: "feature", label: "Feature" }, { key: "auc_loss", label: "Lost", number: true, format: three },
+      { key: "auc_loss_lo", label: "from", number: true, format: three }, { key: "auc_loss_hi", label: "to", number: true, format: three },
+      { key: "auc_alone", label: "Alone", number: true, format: three }, { key: "meaning", label: "Meaning", long: true }] },
+    chart: function (element) {
+      R.plot(element, function () {
+        return [{ type: "bar", orientation: "h", y: features.map(function (r) { return R.label(R.words(r.feature), 30); }),
+          x: features.map(function (r) { return 100 * r.auc_loss; }), marker: { color: R.colour("accent") },
+          error_x: R.interval(features, "auc_loss", "auc_loss_lo", "auc_loss_hi", 100),
+          customdata: features.map(function (r) { return [R.label(r.meaning, 90)]; }),
+          hovertemplate: "%{y}: %{x:.2f} points<br>%{customdata[0]}<extra></extra>" }];
+      }, { yaxis: { autorange: "reversed", type: "category" }, xaxis: { nticks: 6 } });
+    } });
+
+  // where it works
+  var slices = {};
+  data.slices.list().forEach(function (r) {
+    var key = r.entity_type + "/" + r.entity_id;
+    slices[key] = slices[key] || { entity_type: r.entity_type, entity_id: r.entity_id, n: 0 };
+    slices[key][r.metric] = r.value;
+    slices[key].n = Math.max(slices[key].n, r.n || 0);
+  });
+  var parts = Object.keys(slices).map(function (key) { return slices[key]; });
+  R.card(content, { title: "Where it works", sub: "the champion by part", span: 6, sql: ["slices"], empty: parts.length ? null : R.why("model_metrics"),
+    table: { rows: parts, columns: sliceColumns() },
+    body: function (card) { card.appendChild(R.table(sliceColumns(), parts, { caption: "Where it works", sortable: true, limit: 12 })); } });
+  function sliceColumns() {
+    return [{ key: "entity_id", label: "Part", format: function (v, r) { return R.cut(v, 40) + " (" + r.entity_type + ")"; } },
+      { key: "n", label: "Lines", number: true, format: R.int },
+      { key: "base_rate", label: "Came back", number: true, format: R.pct },
+      { key: "roc_auc", label: "ROC-AUC", number: true, format: three },
+      { key: "precision", label: "Precision", number: true, format: R.pct }, { key: "recall", label: "Recall", number: true, format: R.pct },
+      { key: "calibration_error", label: "Off by, points", number: true, format: function (v) { return known(v) ? R.num(100 * v, 1) : "–"; } }];
+  }
+
+  var flagged = data.flagged.list();
+  R.card(content, { title: "Orders to look at before they ship", sub: R.plural(flagged.length, "order"), sql: ["flagged"],
+    empty: flagged.length ? null : (R.coverage("flagged_orders") || {}).status === "empty" ? R.why("flagged_orders") : "No order is waiting that is likely to come back.",
+    table: { rows: flagged, columns: flaggedColumns() },
+    body: function (card) { card.appendChild(R.table(flaggedColumns(), flagged, { caption: "Orders to look at", limit: 8, sortable: true })); } });
+  function flaggedColumns() {
+    return [{ key: "order_id", label: "Order", format: function (v) { return R.cut(v, 40); } }, { key: "ordered_date", label: "Ordered" },
+      { key: "highest_probability", label: "Highest risk", number: true, format: function (v) { return R.pct(v, 0); } },
+      { key: "ordered_amount", label: "Ordered for", number: true, format: R.money },
+      { key: "expected_cost", label: "Expected cost", number: true, format: R.money },
+      { key: "recommended_action", label: "Do", format: R.words },
+      { key: "expected_gain", label: "Gain", number: true, format: function (v) { return R.num(v, 2); } },
+      { key: "sentence", label: "In words", long: true }];
+  }
+
+  var leaks = data.leaks.list();
+  var confusion = data.confusion.list()[0];
+  R.card(content, { title: "Leak checks", sub: "does a model know what it cannot know", span: 8, sql: ["leaks"], empty: leaks.length ? null : R.why("leak_checks"),
+    table: { rows: leaks, columns: leakColumns() },
+    body: function (card) { card.appendChild(R.table(leakColumns(), leaks, { caption: "Leak checks", limit: 6 })); } });
+  function leakColumns() {
+    return [{ key: "check_name", label: "Check", format: function (v, r) { return R.words(v) + ", " + r.task; } },
+      { key: "outcome", label: "Outcome" }, { key: "value", label: "Value", number: true, format: three }, { key: "detail", label: "What it counts", long: true }];
+  }
+  R.card(content, { title: "Hits and misses", sub: confusion ? "from a probability of " + R.pct(confusion.threshold, 0) + " on" : null, span: 4, sql: ["confusion"],
+    empty: confusion ? null : R.why("model_confusion"),
+    table: { rows: data.confusion.list(), columns: data.confusion.names.map(function (name) { return { key: name, label: R.words(name), number: true }; }) },
+    body: function (card) {
+      var rows = [{ said: "Said to come back", came: confusion.true_positives, kept: confusion.false_positives },
+        { said: "Said to be kept", came: confusion.false_negatives, kept: confusion.true_negatives }];
+      card.appendChild(R.table([{ key: "said", label: "" + R.int(confusion.n) + " later lines" },
+        { key: "came", label: "Came back", number: true, format: R.int }, { key: "kept", label: "Were kept", number: true, format: R.int }], rows, { caption: "Hits and misses" }));
+      card.appendChild(h("p", { class: "note" }, "A model that never says so is right in " + R.pct((confusion.true_negatives + confusion.false_positives) / confusion.n)
+        + " of lines: accuracy says little, what acting is worth says more."));
+    } });
+});

@@ -1,0 +1,8 @@
+select segment, meaning, suggested_action, count(*) as customers,
+    count(case when is_at_risk then 1 end) as at_risk,
+    sum(case when is_at_risk then kept_amount end) as kept_amount_at_risk,
+    max(currency) as currency
+from marts.customer_segments_business
+where source = $source
+group by segment, meaning, suggested_action
+order by customers desc, segment

@@ -1,0 +1,645 @@
+"""The report in a real browser: Debian's chromium opens the pages from disk.
+
+What a page shows is compared with queries on the marts, not on the tables that the page reads.
+"""
+
+import csv
+import io
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from reports import render as module
+from reports import screens
+from reports.render import PAGES, render, render_single_file
+from retour.errors import RetourError
+from retour.publish import publish
+from tests.support import Build
+
+BUDGET = 1_500_000
+HOSTILE = (
+    "</script><script>window.PWNED=1</script><img src=x onerror=window.PWNED=2>",
+    "=cmd|' /C calc'!A0",
+    "'; drop table marts.orders; --",
+    "../../x",
+    "\u202eevil\u202c \u05e9\u05dc\u05d5\u05dd",
+    "n" * 10_000,
+    "<b>bold</b><a href='javascript:window.PWNED=3'>go</a>{{7*7}}${HOME}",
+    "~others",
+)
+
+
+# fixtures: one browser for all, each report rendered once
+
+
+@pytest.fixture(scope="session")
+def chrome() -> Iterator[Browser]:
+    try:
+        screens.chromium()
+    except FileNotFoundError as error:
+        install = ["apt-get", "install", "--yes", "--no-install-recommends", "chromium"]
+        sudo = ["sudo", "--non-interactive"] if os.geteuid() and shutil.which("sudo") else []
+        done = shutil.which("apt-get") and not subprocess.run([*sudo, *install]).returncode
+        if not done and not os.environ.get("CI"):
+            pytest.skip(str(error))
+    with screens.browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def published(demo: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published file of the demo; the warehouse is copied, since other tests hold it open."""
+    folder = tmp_path_factory.mktemp("report")
+    return publish(Path(shutil.copy(demo.warehouse, folder))).path
+
+
+@pytest.fixture(scope="session")
+def report(published: Path) -> Path:
+    return render(published, published.parent / "report").path.parent
+
+
+class Opened:
+    """A page that notes what a reader would never see: errors and requests."""
+
+    def __init__(self, browser: Browser, **options) -> None:
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on(
+            "console",
+            lambda message: (
+                self.errors.append(message.text) if message.type in ("error", "warning") else None
+            ),
+        )
+        self.page.on("request", lambda request: self.requests.append(request.url))
+
+    def open(self, address: str) -> Page:
+        self.page.goto("about:blank")
+        self.page.goto(address)
+        screens.ready(self.page)
+        return self.page
+
+    def close(self) -> None:
+        self.context.close()
+
+
+@pytest.fixture
+def opened(chrome: Browser) -> Iterator[Opened]:
+    tab = Opened(chrome)
+    yield tab
+    tab.close()
+
+
+def address(report: Path, page: str, state: str = "") -> str:
+    return (report / f"{page}.html").resolve().as_uri() + (f"#{state}" if state else "")
+
+
+def sellers_of(page: Page) -> list[str]:
+    return page.evaluate("RETOUR.members('s').map(one => one.value)")
+
+
+def choose(page: Page, state: dict) -> None:
+    """Set the filters as a click would, and wait until the page is drawn anew."""
+    drawn = int(page.evaluate("document.body.dataset.ready"))
+    page.evaluate(
+        "state => RETOUR.set(state)", {"w": None, "m": None, "s": None, "c": None} | state
+    )
+    page.wait_for_function(f"Number(document.body.dataset.ready) > {drawn}")
+
+
+# criterion 1: opens from disk, no error, no request, accessible, small, fast
+
+
+def test_every_page_opens_from_disk_without_an_error_or_a_request(
+    report: Path, opened: Opened
+) -> None:
+    for page in PAGES:
+        shown = opened.open(address(report, page.name))
+        assert shown.evaluate("document.body.dataset.failed") is None
+        assert shown.locator("h1").inner_text() == page.title
+        assert shown.locator(".card").count() >= 4
+        assert shown.locator(".is-empty").count() <= 3
+    shown = opened.open(address(report, "sellers"))
+    choose(shown, {"s": sellers_of(shown)[0], "w": 90})
+    assert shown.locator("h2", has_text="Newest order lines").count() == 1
+    assert opened.errors == []
+    assert {url.split(":")[0] for url in opened.requests} <= {"file", "about", "data"}
+
+
+@pytest.mark.parametrize("look", screens.LOOKS)
+def test_axe_finds_no_violation(report: Path, chrome: Browser, look: str) -> None:
+    (width, height), scheme = screens.LOOKS[look]
+    tab = Opened(chrome, viewport={"width": width, "height": height}, color_scheme=scheme)
+    axe = Axe()
+    found = {}
+    for page in PAGES:
+        shown = tab.open(address(report, page.name))
+        for button in shown.locator(".tools button[aria-expanded]").all()[:4]:
+            button.click()
+        result = axe.run(shown)
+        if result.violations_count:
+            found[page.name] = result.generate_report()
+        # nothing sticks out to the side
+        assert shown.evaluate(
+            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        ), page.name
+    tab.close()
+    assert not found, "\n".join(found.values())
+
+
+def test_pages_stay_small(published: Path, tmp_path: Path) -> None:
+    sizes = render(published, tmp_path / "report").sizes
+    assert max(sizes.values()) <= BUDGET, sizes
+
+
+def test_a_page_is_drawn_in_few_steps(report: Path, opened: Opened) -> None:
+    """How long it takes is in the README of the report; here: nothing is drawn twice."""
+    page = opened.open(address(report, "marketplace"))
+    assert page.evaluate("document.body.dataset.ready") == "1"
+    names = [url.rsplit("/", 1)[1] for url in opened.requests if url.startswith("file")]
+    assert len(names) == len(set(names))
+
+
+# criterion 1: the page says what the marts say
+
+
+def test_thirty_selections_equal_sql_exactly(report: Path, opened: Opened, published: Path) -> None:
+    page = opened.open(address(report, "marketplace"))
+    with duckdb.connect(str(published), read_only=True) as marts:
+        members = {
+            "m": [row[0] for row in marts.execute(_distinct("marketplace")).fetchall()],
+            "s": [row[0] for row in marts.execute(_distinct("seller_id")).fetchall()],
+            "c": [row[0] for row in marts.execute(_distinct("category")).fetchall()],
+        }
+        selections = []
+        for number in range(36):
+            chosen = {"w": (7, 30, 90)[number % 3]}
+            for place, (key, names) in enumerate(members.items()):
+                if (number // 3) >> place & 1:
+                    chosen[key] = names[number * 7 % len(names)]
+            selections.append(chosen)
+        filled = 0
+        for chosen in selections:
+            choose(page, {key: _value(value) for key, value in chosen.items()})
+            shown = page.evaluate(
+                "Object.fromEntries([...document.querySelectorAll('.value[data-key]')]"
+                ".map(e => [e.dataset.key, e.dataset.value]))"
+            )
+            wanted = _figures(marts, chosen)
+            assert int(shown["lines"]) == wanted["lines"], chosen
+            assert int(shown["returned_lines"]) == wanted["returned_lines"], chosen
+            for money in ("net_amount", "refund_amount", "expected_cost"):
+                assert round(float(shown[money]) * 10_000) == wanted[money], (chosen, money)
+            if wanted["exposure"]:
+                rate = min(1, wanted["returned_lines"] / (wanted["exposure"] / 1e6))
+                assert float(shown["rate"]) == pytest.approx(rate, abs=1e-12), chosen
+            filled += wanted["lines"] > 0
+        assert filled >= 24, "too many of the selections are empty to say much"
+
+
+def _distinct(column: str) -> str:
+    return (
+        f"select {column} from marts.order_lines where is_sale and {column} is not null"
+        f" and age_days < 180 group by {column} order by count(*) desc, {column}"
+    )
+
+
+def _value(value: object) -> object:
+    return f"~{value}" if isinstance(value, str) and value.startswith("~") else value
+
+
+def _figures(marts: duckdb.DuckDBPyConnection, chosen: dict) -> dict:
+    """The figures of a selection from the ledger, in whole numbers."""
+    row = marts.execute(
+        """
+        with chosen as (
+            select lines.*, scores.expected_cost,
+                lines.maturity is not null and lines.return_class <> 'unknown' as is_comparable
+            from marts.order_lines as lines
+            left join marts.order_return_scores as scores
+                on lines.source = scores.source and lines.order_line_id = scores.order_line_id
+            where lines.is_sale and lines.ordered_date > lines.as_of_date - $w
+                and ($m is null or lines.marketplace = $m)
+                and ($s is null or lines.seller_id = $s)
+                and ($c is null or lines.category = $c)
+        )
+        select
+            count(*) as lines,
+            count(case when is_comparable and returned_quantity > 0 then 1 end) as returned_lines,
+            coalesce(sum(case when is_comparable then cast(maturity * 1000000 as bigint) end), 0),
+            coalesce(sum(cast(net_amount * 10000 as bigint)), 0),
+            coalesce(sum(cast(refund_amount * 10000 as bigint)), 0),
+            coalesce(sum(cast(expected_cost * 10000 as bigint)), 0)
+        from chosen
+        """,
+        {key: chosen.get(key) for key in "wmsc"},
+    ).fetchone()
+    names = ("lines", "returned_lines", "exposure", "net_amount", "refund_amount", "expected_cost")
+    return dict(zip(names, map(int, row), strict=True))
+
+
+def test_the_overview_says_what_the_marts_say(
+    report: Path, opened: Opened, published: Path
+) -> None:
+    text = opened.open(address(report, "index")).locator("#main").inner_text()
+    with duckdb.connect(str(published), read_only=True) as marts:
+        (rate,) = marts.execute(
+            "select projected_rate from marts.return_rates where entity_type = 'all'"
+            " and period_grain = 'month' and basis = 'sale' and unit = 'lines'"
+            " order by period_start desc limit 1"
+        ).fetchone()
+        (liability,) = marts.execute(
+            "select sum(liability_amount) from marts.refund_liability"
+            " where known_on = as_of_date and currency <> 'all'"
+        ).fetchone()
+        sellers = marts.execute(
+            "select seller_id from marts.seller_risk where window_days = 365"
+            " and risk_tier in ('high', 'elevated') order by lo desc limit 3"
+        ).fetchall()
+    assert f"{100 * rate:.1f} %" in text
+    assert f"Set aside {liability:,.0f} EUR" in text
+    for (seller,) in sellers:
+        assert f"Call seller {seller}" in text
+
+
+def test_the_state_is_in_the_address_and_travels_along(report: Path, opened: Opened) -> None:
+    page = opened.open(address(report, "marketplace"))
+    page.get_by_text("90 d", exact=True).click()
+    page.get_by_label("Category").select_option(index=2)
+    page.wait_for_function("Number(document.body.dataset.ready) >= 3")
+    state = page.evaluate("location.hash")
+    assert "w=90" in state and "c=" in state
+    lines = page.locator(".value[data-key=lines]").get_attribute("data-value")
+    again = opened.open(page.url)
+    assert again.locator(".value[data-key=lines]").get_attribute("data-value") == lines
+    again.get_by_role("link", name="Sellers", exact=True).click()
+    screens.ready(again)
+    assert again.evaluate("location.hash") == state
+    assert again.get_by_label("90 d").is_checked()
+    again.get_by_role("button", name="Reset").click()
+    assert "c=" not in again.evaluate("location.hash")
+
+
+def test_tables_sql_and_csv_are_one_click_away(
+    report: Path, opened: Opened, published: Path
+) -> None:
+    """Every SQL that a page shows runs on the published file as it is."""
+    with duckdb.connect(str(published), read_only=True) as marts:
+        for one in PAGES:
+            page = opened.open(address(report, one.name))
+            for button in page.locator(".tools button", has_text="SQL").all():
+                button.click()
+            for sql in page.locator(".code code").all_inner_texts():
+                if "drift_" not in sql and "model_promotions" not in sql:
+                    marts.execute(sql).fetchone()
+            assert page.locator(".code code").count() >= 4
+    page = opened.open(address(report, "sellers"))
+    card = page.locator(".card", has_text="All sellers").first
+    card.get_by_role("button", name="Table").click()
+    shown = card.locator(".panel tbody tr").count()
+    card.get_by_role("button", name="Copy CSV").click()
+    rows = list(csv.reader(io.StringIO(page.evaluate("RETOUR.copied"))))
+    assert len(rows) == shown + 1 > 10
+    assert rows[0][0] == "Seller"
+
+
+def test_charts_say_in_words_what_they_show(report: Path, opened: Opened) -> None:
+    for one in PAGES:
+        page = opened.open(address(report, one.name))
+        labels = page.locator(".chart").evaluate_all(
+            "all => all.map(e => [e.getAttribute('role'), e.getAttribute('aria-label')])"
+        )
+        for role, label in labels:
+            assert role == "img"
+            assert label and len(label) > 25 and "undefined" not in label and "NaN" not in label
+        text = page.locator("body").inner_text()
+        assert not re.search(r"\b(undefined|NaN|null|Infinity)\b", text), one.name
+
+
+def test_the_keyboard_reaches_everything(report: Path, opened: Opened) -> None:
+    page = opened.open(address(report, "marketplace"))
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.get_by_label("30 d").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("location.hash.includes('w=90')")
+    assert page.evaluate("document.activeElement.value") == "90"
+    page.locator(".term").first.focus()
+    assert page.locator(".term").first.locator("xpath=../span[@role='tooltip']").is_visible()
+
+
+def test_the_theme_is_remembered_and_printing_is_light(report: Path, chrome: Browser) -> None:
+    tab = Opened(chrome, color_scheme="dark")
+    page = tab.open(address(report, "index"))
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.get_by_role("button", name="Light or dark").click()
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert dark != light
+    again = tab.open(address(report, "quality"))
+    assert again.evaluate("getComputedStyle(document.body).backgroundColor") == light
+    again.evaluate("document.documentElement.dataset.theme = 'dark'")
+    again.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert again.evaluate("getComputedStyle(document.body).backgroundColor") == light
+    again.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert again.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+    tab.close()
+
+
+def test_one_file_for_mail_holds_every_page(
+    published: Path, opened: Opened, tmp_path: Path
+) -> None:
+    written = render_single_file(published, tmp_path / "returns.html")
+    shown = opened.open(written.path.resolve().as_uri())
+    for page in PAGES:
+        shown.get_by_role("link", name=page.title, exact=True).click()
+        shown.wait_for_function(f"document.querySelector('h1').textContent === '{page.title}'")
+    assert opened.errors == []
+    assert {url.split(":")[0] for url in opened.requests} <= {"file", "about", "data"}
+    assert [path.name for path in tmp_path.iterdir()] == ["returns.html"]
+    with pytest.raises(RetourError, match="no source elsewhere"):
+        render_single_file(published, tmp_path / "x.html", source="elsewhere")
+
+
+# criterion 2: hostile text is inert
+
+
+@pytest.fixture(scope="module")
+def hostile(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's published file with hostile texts for names of all kinds, and its report."""
+    path = Path(shutil.copy(published, tmp_path_factory.mktemp("hostile") / "retour.duckdb"))
+    path.chmod(0o644)
+    with duckdb.connect(str(path)) as connection:
+        sellers = connection.execute(
+            "select member_id from reports.rpt_members where dimension = 'seller'"
+            " and member_key > 0 order by member_key limit ?",
+            [len(HOSTILE)],
+        ).fetchall()
+        tables = connection.execute(
+            "select schema_name, table_name, column_name from duckdb_columns()"
+            " where data_type = 'VARCHAR' and column_name in ('seller_id', 'seller_name',"
+            " 'entity_id', 'member_id', 'member_name', 'sentence', 'headline', 'product_name',"
+            " 'category', 'marketplace')"
+            " and schema_name in ('marts', 'reports')"
+        ).fetchall()
+        connection.execute("create temp table names (old varchar, new varchar)")
+        connection.executemany(
+            "insert into names values (?, ?)",
+            [(seller, text) for (seller,), text in zip(sellers, HOSTILE, strict=True)]
+            + [("dresses", HOSTILE[0]), ("shoes", HOSTILE[1]), ("tops", HOSTILE[6])]
+            + [("agora", HOSTILE[2]), ("corner", HOSTILE[4])],
+        )
+        for schema, table, column in tables:
+            columns = {"entity_id", "member_id", "seller_id", "category", "marketplace"}
+            if column in columns and table in SHOWN:
+                rewrite(
+                    connection,
+                    f"{schema}.{table}",
+                    column,
+                    f"coalesce((select new from names where old = t.{column}), t.{column})",
+                )
+            elif column not in columns and table in SHOWN:
+                rewrite(connection, f"{schema}.{table}", column, f"? || t.{column}", [HOSTILE[0]])
+    return render(path, path.parent / "report").path.parent
+
+
+# the tables whose texts the hostile report replaces
+SHOWN = (
+    *("rpt_members", "rpt_statements", "rpt_seller_orders", "seller_risk", "seller_risk_factors"),
+    *("alerts", "return_rates", "return_costs", "return_change", "marketplace_health"),
+)
+
+
+def rewrite(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    column: str,
+    expression: str,
+    parameters: list | None = None,
+) -> None:
+    """Replace a text column of a table, constraints and comments gone."""
+    connection.execute(
+        f"create temp table rewritten as select * replace ({expression} as {column})"
+        f" from {table} as t",
+        parameters or [],
+    )
+    connection.execute(f"drop table {table}")
+    connection.execute(f"create table {table} as from rewritten")
+    connection.execute("drop table rewritten")
+
+
+def test_hostile_names_are_inert(hostile: Path, opened: Opened) -> None:
+    for one in PAGES:
+        page = opened.open(address(hostile, one.name))
+        assert page.evaluate("typeof window.PWNED") == "undefined"
+        assert page.locator("main script, main img, main a[href^=javascript]").count() == 0
+    page = opened.open(address(hostile, "sellers"))
+    for text in HOSTILE:
+        choose(page, {"s": _value(text)})
+        assert page.evaluate("RETOUR.chosen('s').id") == text
+        assert page.locator("h2").first.inner_text()[:20].strip()
+        assert page.locator("h1").inner_text() == "Sellers"
+        # a long name does not push the page aside
+        assert page.evaluate(
+            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        ), text[:40]
+    assert page.evaluate("typeof window.PWNED") == "undefined"
+    assert opened.errors == []
+    assert {url.split(":")[0] for url in opened.requests} <= {"file", "about", "data"}
+
+
+def test_plotly_reads_no_markup_in_hostile_labels(hostile: Path, opened: Opened) -> None:
+    page = opened.open(address(hostile, "marketplace"))
+    labels = page.locator(".chart text").all_text_contents()
+    assert any("<" in label for label in labels), "the hostile categories are drawn"
+    assert page.locator(".chart a").count() == 0
+    assert page.locator(".chart tspan[style*='bold']").count() == 0
+
+
+def test_csv_of_hostile_names_runs_nothing(hostile: Path, opened: Opened) -> None:
+    page = opened.open(address(hostile, "sellers"))
+    card = page.locator(".card", has_text="All sellers").first
+    card.get_by_role("button", name="Copy CSV").click()
+    rows = list(csv.reader(io.StringIO(page.evaluate("RETOUR.copied"))))
+    names = [row[0] for row in rows]
+    assert f"'{HOSTILE[1]}" in names
+    assert HOSTILE[0] in names
+    assert not [name for name in names if re.match(r"[=+\-@\t\r]", name)]
+    assert (
+        page.evaluate(
+            "RETOUR.csv([{key: 'a', label: 'a'}], [{a: -5}, {a: '-5'}, {a: '@x'}, {a: 'b\"c,d'}])"
+        )
+        == 'a\r\n-5\r\n\'-5\r\n\'@x\r\n"b""c,d"\r\n'
+    )
+
+
+def test_names_are_no_paths(hostile: Path) -> None:
+    names = {path.name for path in hostile.rglob("*")}
+    assert all(re.fullmatch(r"[\w.-]+", name) for name in names)
+    assert not (hostile.parent / "x").exists()
+
+
+# criterion 6: little data, and the real file
+
+
+@pytest.fixture(scope="module")
+def poor(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published file whose every table is empty, but for what publishing itself writes."""
+    path = Path(shutil.copy(published, tmp_path_factory.mktemp("poor") / "retour.duckdb"))
+    path.chmod(0o644)
+    with duckdb.connect(str(path)) as connection:
+        for schema, table in connection.execute(
+            "select schema_name, table_name from duckdb_tables()"
+            " where schema_name in ('marts', 'reports')"
+            " and table_name not in ('publication', 'coverage', 'metric_definitions')"
+        ).fetchall():
+            connection.execute(f"delete from {schema}.{table}")
+        connection.execute(
+            "create temp table gaps as select source, mart, 'empty' as status,"
+            " 'The source is bare' as reason, fact, 0.0 as fact_share, as_of_date"
+            " from marts.coverage"
+        )
+        connection.execute("delete from marts.coverage")
+        connection.execute("insert into marts.coverage by name from gaps")
+    return render(path, path.parent / "report").path.parent
+
+
+def test_empty_tables_say_why(poor: Path, opened: Opened) -> None:
+    for one in PAGES:
+        page = opened.open(address(poor, one.name))
+        assert page.evaluate("document.body.dataset.failed") is None, one.name
+        assert page.locator(".card.is-empty").count() >= 1
+        for text in page.locator(".empty").all_inner_texts():
+            assert len(text) > 10
+        assert not re.search(r"\b(undefined|NaN|Infinity)\b", page.locator("body").inner_text())
+        assert page.locator(".chart").count() == 0
+    assert "The source is bare." in page.locator("body").inner_text()
+    assert opened.errors == []
+
+
+def test_a_shop_of_twenty_lines(shop: Build, opened: Opened, tmp_path: Path) -> None:
+    _opens(shop, opened, tmp_path)
+
+
+def test_the_real_file_without_sellers(
+    online_retail: Build, opened: Opened, tmp_path: Path
+) -> None:
+    report = _opens(online_retail, opened, tmp_path)
+    page = opened.open(address(report, "sellers"))
+    assert "The source has no seller_id" in page.locator("main").inner_text()
+    assert page.get_by_label("Seller").count() == 0
+
+
+def test_two_sources_in_one_report(
+    demo: Build, shop: Build, published: Path, opened: Opened, tmp_path: Path
+) -> None:
+    """A filter chooses the source; figures are those of the source alone."""
+    path = Path(shutil.copy(published, tmp_path / "retour.duckdb"))
+    path.chmod(0o644)
+    other = publish(Path(shutil.copy(shop.warehouse, tmp_path))).path
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(f"attach '{other}' as other (read_only)")
+        for schema, table in connection.execute(
+            "select schema_name, table_name from duckdb_tables()"
+            " where database_name = 'other' and schema_name in ('marts', 'reports')"
+            " and table_name in (select table_name from duckdb_columns()"
+            " where database_name = 'other' and column_name = 'source')"
+            " and (schema_name, table_name) in (select (schema_name, table_name)"
+            " from duckdb_tables() where database_name = current_database())"
+        ).fetchall():
+            connection.execute(f"insert into {schema}.{table} by name from other.{schema}.{table}")
+        connection.execute("detach other")
+        (lines,) = connection.execute(
+            "select count(*) from marts.order_lines where source = 'shop' and is_sale"
+            " and age_days < 90"
+        ).fetchone()
+    report = render(path, tmp_path / "report").path.parent
+    page = opened.open(address(report, "marketplace", "w=90"))
+    page.get_by_label("Source").select_option("shop")
+    page.wait_for_function("Number(document.body.dataset.ready) >= 2")
+    assert page.locator(".value[data-key=lines]").get_attribute("data-value") == str(lines)
+    assert "source=shop" in page.evaluate("location.hash")
+    assert opened.errors == []
+
+
+def _opens(build: Build, opened: Opened, folder: Path) -> Path:
+    """Publish and render a build; every page of it opens."""
+    path = publish(Path(shutil.copy(build.warehouse, folder))).path
+    written = render(path, folder / "report")
+    assert max(written.sizes.values()) <= BUDGET
+    report = written.path.parent
+    for one in PAGES:
+        page = opened.open(address(report, one.name))
+        assert page.evaluate("document.body.dataset.failed") is None, one.name
+        assert not re.search(r"\b(undefined|NaN|Infinity)\b", page.locator("body").inner_text())
+    assert opened.errors == []
+    return report
+
+
+# large sources, and the renderer itself
+
+
+def test_the_largest_cube_fits_into_the_budget() -> None:
+    """208 days of 500 combinations, each with a line a day, is the most that rpt_sales lists."""
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            """
+            select 207 - day.range as age_days, 1 + combination.range % 5 as marketplace_key,
+                1 + combination.range // 10 as seller_key,
+                1 + combination.range % 10 as category_key,
+                1 + cast(hash(day.range, combination.range) % 4 as bigint) as lines,
+                cast(hash(day.range, combination.range, 1) % 100000000 as decimal(18, 4)) / 10000
+            from range(208) as day, range(500) as combination
+            """
+        ).fetchall()
+    columns = [
+        module.column(str(i), list(values)) for i, values in enumerate(zip(*rows, strict=True))
+    ]
+    assert len(rows) == 104_000
+    assert len(module.data_script(0, "sales", {"sales": {"columns": columns}})) < BUDGET
+
+
+def test_rendering_needs_a_published_file_and_replaces_the_old_report(
+    published: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RetourError, match="make build"):
+        render(tmp_path / "nothing.duckdb", tmp_path / "report")
+    (tmp_path / "report" / "old").mkdir(parents=True)
+    first = render(published, tmp_path / "report")
+    files = {path: path.read_bytes() for path in first.path.parent.rglob("*") if path.is_file()}
+    second = render(published, tmp_path / "report")
+    again = {path: path.read_bytes() for path in second.path.parent.rglob("*") if path.is_file()}
+    assert files == again
+    assert not (tmp_path / "report" / "old").exists()
+
+
+def test_every_query_is_shown_on_a_page_and_ordered() -> None:
+    used = {name for page in PAGES for name in page.datasets} | set(module.SITE)
+    files = {path.stem: path.read_text() for path in (module.HERE / "queries").glob("*.sql")}
+    assert used == set(files)
+    for name, sql in files.items():
+        assert "$source" in sql, name
+        assert "order by" in sql or "count(*) as tests" in sql, name
+
+
+def test_scripts_make_no_markup_of_text() -> None:
+    for path in (module.HERE / "assets").rglob("*.js"):
+        text = path.read_text()
+        for word in (
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "fetch(",
+        ):
+            assert word not in text, f"{path.name}: {word}"
