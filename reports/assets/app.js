@@ -358,7 +358,7 @@
     if (options.table && options.table.rows.length && !options.empty) {
       panels.push(panel("Table", function (box) {
         box.appendChild(R.table(options.table.columns, options.table.rows,
-          { caption: options.title, limit: 400 }));
+          { caption: options.title + ", all columns", limit: 400 }));
       }));
     }
     if (options.sql) {
@@ -532,6 +532,9 @@
 
   function draw(plot) {
     var layout = typeof plot.layout === "function" ? plot.layout() : plot.layout || {};
+    var isPrinting = document.documentElement.classList.contains("printing");
+    var size = isPrinting ? { width: plot.element.clientWidth,
+      height: 0.85 * (parseInt(plot.element.style.minHeight, 10) || 280) } : { autosize: true };
     Plotly.react(plot.element, plot.traces(), Object.assign({
       margin: { l: 8, r: 12, t: 10, b: 8 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
@@ -542,7 +545,7 @@
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", xanchor: "left",
         font: { size: 12 } },
       bargap: 0.28, dragmode: false,
-    }, layout, { xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis) }),
+    }, layout, size, { xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis) }),
     { displayModeBar: false, responsive: true, locale: "en-US", doubleClick: false });
   }
 
@@ -580,21 +583,19 @@
     plots.forEach(draw);
   }
 
-  // plotly keeps the width of the screen on paper
+  // plotly keeps the width of the screen on paper, and paper is light
   var themeBefore;
   window.addEventListener("beforeprint", function () {
     themeBefore = document.documentElement.dataset.theme;
     document.documentElement.dataset.theme = "light";
     document.documentElement.classList.add("printing");
     redraw();
-    plots.forEach(function (plot) { Plotly.Plots.resize(plot.element); });
   });
   window.addEventListener("afterprint", function () {
     document.documentElement.classList.remove("printing");
     if (themeBefore) document.documentElement.dataset.theme = themeBefore;
     else delete document.documentElement.dataset.theme;
     redraw();
-    plots.forEach(function (plot) { Plotly.Plots.resize(plot.element); });
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
@@ -656,6 +657,7 @@
     return h("div", { class: "heading" },
       h("div", {}, h("h1", {}, title),
         h("p", { class: "through" }, "Data through ", h("b", {}, R.day(R.source.as_of_date)),
+          h("span", { class: "chosen-filters" }),
           tests.tests ? [" · ", h("a", { href: R.address({}, R.hasPage("quality") ? "quality" : page),
             class: tests.passed === tests.tests ? null : "bad" },
           tests.passed === tests.tests ? "All " + R.int(tests.tests) + " tests passed"
@@ -772,6 +774,9 @@
   }
 
   function syncFilters() {
+    var filters = builders[currentPage()].filters || [];
+    document.querySelector(".chosen-filters").textContent = filters.length
+      ? " · last " + R.window() + " days, " + R.selection() : "";
     Array.from(document.querySelectorAll(".filters select")).forEach(function (select) {
       var value = R.get(select.name) || (select.name === "source" ? R.source.source : "");
       if (select.value !== value) select.value = value;
