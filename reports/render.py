@@ -72,7 +72,7 @@ PAGES = (
         (
             *("cards", "model_metrics", "slices", "calibration", "importance", "decisions"),
             *("confusion", "leaks", "flagged", "performance", "drift_batches", "drift_features"),
-            *("promotions", "alert_backtest"),
+            *("promotions", "model_health", "label_delay"),
         ),
     ),
     Page(

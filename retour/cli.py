@@ -139,7 +139,11 @@ def report_command(
     if single_file is not None:
         written = render_single_file(path, single_file, source=source)
     else:
-        written = render(path, output or path.parent / "report", docs=docs)
+        folder = output or path.parent / "report"
+        site = path.parent / "docs" / "index.html"
+        if docs is None and site.is_file() and folder.parent == path.parent:
+            docs = "../docs/index.html"
+        written = render(path, folder, docs=docs)
     click.echo(f"Open {shown(written.path)} in a browser: it needs no server and no network.")
 
 

@@ -160,6 +160,12 @@ champions as (
 
 ),
 
+health as (
+
+    select * from {{ ref('model_health') }} where is_current
+
+),
+
 reconciled as (
 
     select
@@ -499,6 +505,32 @@ statements as (
             costs.source = costly_categories.source
             and costly_categories.cost_rank = 1
     where costs.entity_type = 'all' and costs.return_cost_mid > 0
+
+    union all
+
+    select
+        health.source,
+        'trust' as section,
+        5 as place,
+        'this week' as topic,
+        case health.status
+            when 'trust' then 'good'
+            when 'do not trust' then 'bad'
+            else 'watch'
+        end as severity,
+        case health.status
+            when 'trust' then 'The model can be trusted this week'
+            when 'do not trust' then 'Do not trust the model this week'
+            when 'watch' then 'Trust the model this week, and watch it'
+            else 'Too early to say whether the model holds this week'
+        end as headline,
+        health.sentence,
+        null as amount,
+        null as currency,
+        'model' as page,
+        null as entity_type,
+        null as entity_id
+    from health
 
     union all
 

@@ -36,24 +36,27 @@ RETOUR.page("model", [], function (content, data) {
   var weeks = batches.filter(function (r) { return r.batch_grain === "week"; });
   var newest = weeks[weeks.length - 1];
   var lines = [];
+  var health = data.model_health.where({ is_current: true })[0];
+  if (health) {
+    lines.push([health.status === "trust" ? "good" : health.status === "do not trust" ? "bad" : "watch",
+      "This week: " + health.status, health.sentence]);
+  }
   if (champion) lines.push([champion.has_signal ? "good" : "bad", "Tested on later orders", champion.sentence]);
   if (!champion) lines.push(["watch", "No model", R.why("model_cards")]);
-  var rates = data.performance.where({ metric: "base_rate" });
-  var judged = rates.filter(function (r) { return r.calibration_status !== "too early"; });
-  var last = judged[judged.length - 1];
-  if (last) {
-    lines.push([last.calibration_status === "as said" ? "good" : "bad",
-      last.calibration_status === "as said" ? "Probabilities hold" : "Probabilities are " + last.calibration_status,
-      "Of the " + R.int(last.known_lines) + " lines of the week of " + R.day(last.period_start) + " whose return window is over, "
-      + "as many came back as was said, or not surely another number: " + last.calibration_status + "."]);
-  }
   if (newest) {
     lines.push([newest.severity === "severe" ? "bad" : newest.severity === "moderate" ? "watch" : "good",
       "Data: " + newest.severity + " drift", R.plain(newest.sentence) + ". " + R.plain(newest.recommendation) + "."]);
   }
   var promotion = data.promotions.list()[0];
   if (promotion) lines.push(["info", "Model of " + R.day(promotion.decided_on) + ": " + promotion.decision, promotion.sentence]);
-  R.card(content, { title: "Can the model be trusted this week?", sql: ["cards"],
+  R.card(content, { title: "Can the model be trusted this week?", sql: ["model_health", "cards"],
+    table: { rows: data.model_health.list().slice().reverse(), columns: [{ key: "week_start", label: "Week of" }, { key: "status", label: "Status" },
+      { key: "lines", label: "Lines", number: true, format: R.int },
+      { key: "roc_auc_estimated", label: "ROC-AUC, estimated", number: true, format: three },
+      { key: "roc_auc_realised", label: "realised", number: true, format: three },
+      { key: "observed_to_expected", label: "Came / said", number: true, format: R.num },
+      { key: "label_finding", label: "Returns" }, { key: "drift_severity", label: "Drift" },
+      { key: "sentence", label: "In words", long: true }] },
     body: function (card) {
       card.appendChild(h("ul", { class: "statements" }, lines.map(function (line) {
         return h("li", { class: "statement " + line[0] }, h("p", { class: "head" }, line[1]),
@@ -116,6 +119,48 @@ RETOUR.page("model", [], function (content, data) {
           hovertemplate: "week of %{x|%-d %B %Y}: %{y:.0f}, %{customdata[0]}<br>%{customdata[1]}<extra></extra>" }];
       }, { xaxis: { type: "date", tickformat: "%-d %b\n%Y", nticks: 7, showgrid: false, tickangle: 0 }, yaxis: { range: [0, 101] } });
     } });
+  // came against said, week by week of the sale
+  var arrivals = data.label_delay.where({ basis: "arrival" });
+  R.card(content, { title: "Do returns arrive when they should?", sub: "returns of a week over those that were due", span: 6, height: 270,
+    sql: ["label_delay"], empty: arrivals.length ? null : missing("label_delay", "label_delay"),
+    summary: arrivals.length ? "Returns over expected returns by week, newest: "
+      + R.num(arrivals[arrivals.length - 1].observed_to_expected) + ", " + arrivals[arrivals.length - 1].finding + "." : null,
+    note: arrivals.length ? R.plain(arrivals[arrivals.length - 1].sentence) + "." : null,
+    table: { rows: arrivals, columns: [{ key: "week_start", label: "Week of" },
+      { key: "observed_returns", label: "Came", number: true, format: R.int },
+      { key: "expected_returns", label: "Expected", number: true, format: R.int },
+      { key: "observed_to_expected", label: "Ratio", number: true, format: R.num },
+      { key: "observed_to_expected_lo", label: "from", number: true, format: R.num },
+      { key: "observed_to_expected_hi", label: "to", number: true, format: R.num },
+      { key: "observed_to_due", label: "Pace alone", number: true, format: R.num }, { key: "finding", label: "Finding" }] },
+    chart: function (element) {
+      R.plot(element, function () {
+        return [{ type: "scatter", mode: "markers+lines", x: arrivals.map(function (r) { return r.week_start; }),
+          y: arrivals.map(function (r) { return r.observed_to_expected; }), line: { color: R.colour("accent"), width: 1.4 },
+          marker: { size: 7, color: arrivals.map(function (r) { return R.colour(r.is_alarm ? "bad" : "accent"); }),
+            symbol: arrivals.map(function (r) { return r.is_alarm ? "x" : "circle"; }) },
+          error_y: Object.assign(R.interval(arrivals, "observed_to_expected", "observed_to_expected_lo", "observed_to_expected_hi"),
+            { width: 0, color: R.colour("muted") }),
+          customdata: arrivals.map(function (r) { return [R.text(r.finding)]; }),
+          hovertemplate: "week of %{x|%-d %B %Y}: %{y:.2f}<br>%{customdata[0]}<extra></extra>" }];
+      }, function () {
+        return { xaxis: { type: "date", tickformat: "%-d %b\n%Y", nticks: 7, showgrid: false, tickangle: 0 }, yaxis: { nticks: 6 },
+          shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: 1, y1: 1, line: { color: R.colour("text"), width: 1 } }] };
+      });
+    } });
+
+  // who was in use, and what was decided
+  var decided = data.promotions.list();
+  R.card(content, { title: "Which model is in use", sub: "decided at month-ends", span: 6, sql: ["promotions"],
+    empty: decided.length ? null : missing("promotions", "model_promotions"),
+    table: { rows: decided, columns: decidedColumns(true) },
+    body: function (card) { card.appendChild(R.table(decidedColumns(false), decided, { caption: "Which model is in use", limit: 4 })); } });
+  function decidedColumns(plain) {
+    return [{ key: "decided_on", label: "On" }, { key: "decision", label: "Decision" },
+      plain ? { key: "in_use_version", label: "In use" } : null, plain ? { key: "trigger", label: "Why asked" } : null,
+      { key: "sentence", label: "In words", long: true }].filter(Boolean);
+  }
+
   if (data.drift_features.rows) {
     var moved = data.drift_features.list();
     R.card(content, { title: "What moved in the newest week", sql: ["drift_features"], table: { rows: moved, columns: driftColumns() },
