@@ -94,7 +94,6 @@ def main(lines: int = 10_000_000, sellers: int = 5_000) -> None:
     """Build what comes before, copy it, build the marts; print seconds of each model and memory."""
     raw = world(BASE_LINES, dirt=0.0)
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        kept = CACHE / "sellers.duckdb"
         warehouse = Path(folder) / "warehouse.duckdb"
         vars = {"sources": ["demo"], "raw": str(raw), "warehouse": str(warehouse)}
 
@@ -111,15 +110,11 @@ def main(lines: int = 10_000_000, sellers: int = 5_000) -> None:
             )
             return phases.seconds(cost.wall)["nodes"], cost.cpu, cost.peak
 
-        if kept.is_file():
-            shutil.copy(kept, warehouse)
-        else:
-            say("Building what the marts read")
-            dbt(
-                *("--select", *(f"+{mart}" for mart in MARTS), "--exclude", *FOLDERS),
-                *("--exclude-resource-type", "test", "unit_test"),
-            )
-            shutil.copy(warehouse, kept)
+        say("Building what the marts read")
+        dbt(
+            *("--select", *(f"+{mart}" for mart in MARTS), "--exclude", *FOLDERS),
+            *("--exclude-resource-type", "test", "unit_test"),
+        )
         say("Copying it")
         lines, sellers = enlarge(warehouse, lines, sellers)
         shutil.rmtree(Path(folder) / "ops", ignore_errors=True)
