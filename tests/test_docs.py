@@ -30,11 +30,15 @@ def site(demo: Build, tmp_path_factory: pytest.TempPathFactory) -> Site:
     folder = tmp_path_factory.mktemp("docs")
     # a copy, because dbt opens the warehouse for writing and other tests hold it open
     warehouse = Path(shutil.copy(demo.warehouse, folder))
-    vars = demo.vars | {"warehouse": str(warehouse)}
+    # other sources than were built, and no raw folder: that changes nothing
+    vars = {"warehouse": str(warehouse), "sources": ["none"], "raw": str(folder / "nowhere")}
     run_dbt(["docs", "generate", "--static"], vars, target=folder / "target")
     manifest = folder / "target" / "manifest.json"
     docs.write_site(folder / "target" / "static_index.html", manifest, warehouse, folder / "docs")
     catalog = json.loads((folder / "target" / "catalog.json").read_text())
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        landed = connection.execute("select distinct source from raw.load_files").fetchall()
+    assert landed == [("demo",)], "writing the documentation has landed something"
     return Site(folder / "docs", catalog, json.loads(manifest.read_text()))
 
 
