@@ -3,10 +3,18 @@
 What the marts say is computed again from scores and outcomes, in another way.
 """
 
+import datetime as dt
+import json
+from collections import defaultdict
+from pathlib import Path
+
 import duckdb
 import numpy as np
 import pytest
 from sklearn import metrics
+
+from proofs import harness
+from proofs import performance as proof
 
 Z = 1.644853627
 LINES = """
@@ -27,7 +35,7 @@ def scored(marts: duckdb.DuckDBPyConnection, where: str) -> dict[str, np.ndarray
     return {name: np.ma.getdata(values) for name, values in found.items()}
 
 
-def performance(marts: duckdb.DuckDBPyConnection, where: str) -> dict[str, dict]:
+def figures(marts: duckdb.DuckDBPyConnection, where: str) -> dict[str, dict]:
     found = marts.execute(f"select * from marts.model_performance where {where}")
     names = [column[0] for column in found.description]
     rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
@@ -62,7 +70,7 @@ def test_estimates_and_what_came_are_those_of_all_pairs_and_of_scikit_learn(
     lines = scored(marts, f"date_trunc('{grain}', ordered_date) = {start} and {members}")
     if not entity:
         (entity,) = marts.execute("select min(marketplace) from marts.order_lines").fetchone()
-    found = performance(
+    found = figures(
         marts, f"period_grain = '{grain}' and period_start = {start} and entity_id = '{entity}'"
     )
     p, y = lines["p"], lines["came_back"].astype(int)
@@ -104,7 +112,7 @@ def test_outcomes_drawn_from_the_probabilities_fall_into_the_interval(
 ) -> None:
     """The interval of an estimate is where figures fall if the probabilities are right."""
     lines = scored(marts, "date_trunc('month', ordered_date) = date '2026-02-01'")
-    found = performance(
+    found = figures(
         marts, "period_grain = 'month' and period_start = date '2026-02-01' and entity_id = 'all'"
     )
     (dispersion,) = marts.execute(
@@ -137,7 +145,7 @@ def test_observed_to_expected_counts_what_should_have_come_by_now(
     marts: duckdb.DuckDBPyConnection,
 ) -> None:
     lines = scored(marts, "ordered_date >= date '2026-06-01'")
-    row = performance(
+    row = figures(
         marts, "period_grain = 'month' and period_start = date '2026-06-01' and entity_id = 'all'"
     )["base_rate"]
     (window_share,) = marts.execute(
@@ -153,3 +161,167 @@ def test_observed_to_expected_counts_what_should_have_come_by_now(
     chance = Z * np.sqrt((so_far * (1 - so_far)).sum()) / so_far.sum()
     half = (row["observed_to_expected_hi"] - row["observed_to_expected_lo"]) / 2
     assert chance < half < 3 * chance
+
+
+# what cannot be said is not said
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scores of odd sources, judged by the SQL of the marts; the warehouse."""
+    folder = tmp_path_factory.mktemp("odd")
+    raw = folder / "raw" / "odd"
+    raw.mkdir(parents=True)
+    header = "order_id,ordered_at,product_id,quantity,unit_price"
+    (raw / "order_lines.csv").write_text(f"{header}\n1,2026-06-30,1,1,1\n", encoding="utf-8")
+    warehouse = folder / "warehouse.duckdb"
+    rng = np.random.default_rng(3)
+    drawn = rng.normal(-1, 1, 300)
+    shapes = {
+        "constant": (np.full(300, -1.0), rng.random(300) < 0.3),
+        "all came back": (drawn, np.ones(300, dtype=bool)),
+        "none came back": (drawn, np.zeros(300, dtype=bool)),
+        "three lines": (np.array([-2.0, -1.0, 3.0]), np.array([False, True, True])),
+        "one line": (np.array([-1.0]), np.array([False])),
+        "certain": (np.array([-800.0, 800.0, 0.0] * 20), np.array([False, True, True] * 20)),
+    }
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute(
+            "create temp table drawn (source text, line bigint, log_odds double, category text,"
+            " came_back boolean)"
+        )
+        for source, (log_odds, came_back) in shapes.items():
+            columns = {
+                "line": np.arange(len(log_odds)),
+                "log_odds": log_odds,
+                "category": np.full(len(log_odds), "x"),
+                "came_back": came_back,
+            }
+            connection.register("now", columns)
+            connection.execute("insert into drawn select ?, * from now", [source])
+            connection.unregister("now")
+        proof.fill(connection)
+    vars = {"sources": ["odd"], "raw": str(raw.parent), "warehouse": str(warehouse)}
+    harness.dbt(
+        *("build", "--select", "resource_type:seed", *proof.MODELS),
+        *("--exclude-resource-type", "test", "unit_test", "--vars", json.dumps(vars)),
+        target=folder / "target",
+    )
+    return warehouse
+
+
+def test_odd_scores_have_a_stated_outcome(odd: Path) -> None:
+    found: dict[str, dict[str, dict]] = defaultdict(dict)
+    with duckdb.connect(str(odd), read_only=True) as connection:
+        query = connection.execute(
+            "select * from marts.model_performance"
+            " where period_grain = 'month' and entity_type = 'all'"
+        )
+        names = [column[0] for column in query.description]
+        for values in query.fetchall():
+            row = dict(zip(names, values, strict=True))
+            found[row["source"]][row["metric"]] = row
+    # who says the same of all ranks nobody: one half, and nothing is said to come back
+    constant = found["constant"]
+    assert constant["roc_auc"]["estimated"] == pytest.approx(0.5)
+    assert constant["roc_auc"]["realised"] == pytest.approx(0.5)
+    assert "precision" not in constant
+    # with one class there is no area, and without returns no recall
+    for source in ("all came back", "none came back", "one line"):
+        assert found[source].get("roc_auc", {"realised": None})["realised"] is None
+        assert found[source]["base_rate"]["realised"] in (0, 1)
+    assert found["none came back"]["recall"]["realised"] is None
+    assert found["all came back"]["base_rate"]["calibration_status"] == "too low"
+    assert found["none came back"]["base_rate"]["calibration_status"] == "too high"
+    # three lines have figures, with intervals as wide as they are, and nothing is said of level
+    three = found["three lines"]
+    assert three["base_rate"]["realised"] == pytest.approx(2 / 3)
+    assert three["base_rate"]["calibration_status"] == "too early"
+    assert three["base_rate"]["estimated_hi"] - three["base_rate"]["estimated_lo"] > 0.3
+    # no probability is 0 or 1, so no loss is infinite
+    assert found["certain"]["log_loss"]["realised"] < 1
+    assert found["certain"]["log_loss"]["estimated"] < 1
+
+
+# labels that are late
+
+
+def test_what_is_due_is_what_came_before_times_the_growth_of_the_curve(
+    marts: duckdb.DuckDBPyConnection,
+) -> None:
+    """Counted return by return for one week, by the curve alone."""
+    monday = dt.date(2026, 3, 2)
+    sunday = monday + dt.timedelta(days=6)
+    curves = defaultdict(dict)
+    for stratum, age, completion in marts.execute(
+        "select case stratum_level when 0 then null else stratum_1 end, age_days, completion"
+        " from marts.return_completion_curve where source = 'demo' and stratum_level < 2"
+    ).fetchall():
+        curves[stratum][age] = completion
+    returns = marts.execute(
+        """
+        select lines.ordered_date, coalesce(lines.category, 'unknown'), returned_at::date
+        from marts.returns inner join marts.order_lines as lines using (source, order_line_id)
+        where source = 'demo' and returned_at is not null and lines.is_sale
+        """
+    ).fetchall()
+    begun, due, came = 0, 0.0, 0
+    for ordered, category, returned in returns:
+        curve = curves.get(category, curves[None])
+        before = (monday - ordered).days - 1
+        after = min((sunday - ordered).days, 60)
+        if (returned - ordered).days > 60 or not 0 <= before < 60:
+            came += monday <= returned <= sunday and (returned - ordered).days <= 60
+            continue
+        is_begun = curve[before] >= 0.5
+        if monday <= returned <= sunday:
+            came += 1
+            begun += is_begun
+        elif returned < monday and is_begun:
+            due += curve[after] / curve[before] - 1
+    found = marts.execute(
+        "select observed_returns, begun_returns from marts.label_delay where source = 'demo'"
+        " and marketplace = 'all' and basis = 'arrival' and week_start = ?",
+        [monday],
+    ).fetchone()
+    assert found == (came, begun)
+    (sql_due,) = marts.execute(
+        "select sum(begun_due) from intermediate.int_label_arrivals"
+        " where source = 'demo' and arrival_week = ?",
+        [monday],
+    ).fetchone()
+    assert float(sql_due) == pytest.approx(due, rel=1e-6)
+
+
+def test_the_supply_crisis_is_seen_and_quiet_weeks_are_quiet(
+    marts: duckdb.DuckDBPyConnection,
+) -> None:
+    """In the demo sales of late February are delivered late: their returns come late."""
+    rows = marts.execute(
+        "select week_start, finding, is_alarm from marts.label_delay where source = 'demo'"
+        " and marketplace = 'all' and basis = 'arrival' order by week_start"
+    ).fetchall()
+    alarms = {week for week, _, is_alarm in rows if is_alarm}
+    crisis = {dt.date(2026, 3, day) for day in (2, 9, 16)}
+    assert crisis <= alarms
+    quiet = [week for week, finding, _ in rows if finding not in ("too little", "unfinished")]
+    false = alarms - crisis - {dt.date(2026, 2, 16), dt.date(2026, 2, 23), dt.date(2026, 3, 23)}
+    print(f"false alarms: {len(false)} of {len(quiet)} weeks")
+    # two in a hundred by chance, either way; more than one in ten would not be chance
+    assert len(false) / len(quiet) < 0.1
+
+
+def test_the_sentence_answers_whether_the_model_can_be_trusted(
+    marts: duckdb.DuckDBPyConnection,
+) -> None:
+    rows = marts.execute(
+        "select week_start, status, sentence, is_current, observed_to_expected_lo"
+        " from marts.model_health where source = 'demo' order by week_start"
+    ).fetchall()
+    (current,) = [row for row in rows if row[3]]
+    assert current[0] == dt.date(2026, 6, 22)
+    assert current[2].startswith("Week of 2026-06-22: ")
+    for _, status, sentence, _, lo in rows:
+        if lo > 1.1:
+            assert status in ("watch", "do not trust")
+            assert "too low" in sentence

@@ -443,6 +443,38 @@ def poor_sources(tmp_path_factory: pytest.TempPathFactory) -> Build:
     return build
 
 
+def test_models_of_a_poor_source_are_not_trusted_and_it_says_why(poor_sources: Build) -> None:
+    health = dict(
+        support.query(
+            poor_sources, "select source, status from marts.model_health where is_current"
+        )
+    )
+    assert health == dict.fromkeys(poor_sources.sources, "no scores")
+    for mart, empty in (
+        ("model_performance", poor_sources.sources),
+        ("label_delay", ("no_returns", "flags_only")),
+    ):
+        found = dict(
+            support.query(
+                poor_sources,
+                f"select source, max(reason) from marts.coverage where mart = '{mart}'"
+                f" and status = 'empty' and source not in (select source from marts.{mart})"
+                " group by source",
+            )
+        )
+        assert set(found) >= set(empty), mart
+        assert all(found.values()), mart
+    decided = support.query(
+        poor_sources,
+        "select source, max(decision), min(decision), max(reason) from marts.model_promotions"
+        " group by source order by source",
+    )
+    assert [row[:3] for row in decided] == [
+        (source, "not trained", "not trained") for source in sorted(poor_sources.sources)
+    ]
+    assert all(row[3] for row in decided)
+
+
 @pytest.mark.parametrize(
     ("source", "empty"),
     [
