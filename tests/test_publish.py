@@ -235,7 +235,7 @@ while not stop.exists():
         seen.add(first)
     except Exception as error:
         errors.append(repr(error))
-    time.sleep(0.003)
+    time.sleep(0.01)
 print(json.dumps({"reads": reads, "torn": torn, "errors": errors, "seen": len(seen)}))
 """
 RUNS = (
@@ -321,16 +321,12 @@ def run_until_killed(script: str, folder: Path, *arguments: object) -> None:
 @pytest.mark.parametrize(
     ("owner", "name", "call"),
     [
-        ("module", "copy_marts", 1),
-        ("module", "public_relations", 1),
         ("module", "copy_relation", 1),
         ("module", "copy_relation", 4),
         ("module", "copy_rules", 1),
         ("module", "write_publication", 1),
-        ("module", "saved_models", 1),
         ("module", "publish_models", 1),
         ("module.os", "fsync", 1),
-        ("Path", "chmod", 1),
         ("Path", "replace", 1),
         ("module", "fsync_folder", 1),
         ("module", "remove_others", 1),
