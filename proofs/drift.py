@@ -21,10 +21,10 @@ POWER = 0.95  # least share of runs in which a shift is found
 FOLKLORE = 0.1  # PSI that rules of thumb call drift
 POPULATION = 20_000
 AT_ONCE = 500  # runs in one statement
-EXACT = 300  # up to so many lines values are kept as they are, as retour drift does
+EXACT = 100  # up to so many lines values are kept as they are, as retour drift does
 SIZES = {100: 2_000, 300: 2_000, 1_000: 2_000, 10_000: 2_000, 100_000: 200, 1_000_000: 200}
 POWER_LINES = 1_000
-POWER_RUNS = 500
+POWER_RUNS = 200
 # 99 %, since fifty features are looked at, and 95 % of a single figure
 Z_MANY, Z_ONE = 2.575829304, 1.959963985
 
@@ -341,5 +341,6 @@ DRIFT = Proof(
             )
         ),
         ROOT / "dbt_project" / "macros" / "drift.sql",
+        ROOT / "dbt_project" / "seeds" / "policy" / "policy_parameters.csv",
     ),
 )
