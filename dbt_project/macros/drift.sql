@@ -130,3 +130,42 @@
         else cast(cast({{ number }} as decimal(18, 2)) as string)
     end
 {%- endmacro %}
+
+{#-
+  Shifts that drift_false_alarms injects into quiet lines: prices up by a tenth against the product's
+  own past, one line in ten of another category, discounts of 61 % on average, deliveries three days
+  later, one line in twenty of a category that was never sold. Each line is drawn by what it holds,
+  so that no two engines differ.
+-#}
+{% macro drift_shifts() -%}
+    {%- set chance = hash_share(
+        "concat('shift ', cast(unit_price_no as string), cast(basket_value_no as string), country)"
+    ) -%}
+    {{ return([
+        {
+            'shift': 'price up by 10 %', 'period_grain': 'shift one',
+            'feature': 'price_to_product', 'kind': 'number',
+            'value': 'round(1.1 * cast(price_to_product_no as double), 0) * price_to_product_step',
+        },
+        {
+            'shift': 'other category mix', 'period_grain': 'shift one',
+            'feature': 'category', 'kind': 'category',
+            'value': "case when " ~ chance ~ " < 0.1 then first_category else category end",
+        },
+        {
+            'shift': 'discount to 61 %', 'period_grain': 'shift one',
+            'feature': 'discount_share', 'kind': 'number',
+            'value': 'round(0.41 + 0.4 * ' ~ chance ~ ', 2)',
+        },
+        {
+            'shift': 'delivery 3 days later', 'period_grain': 'shift one',
+            'feature': 'delivery_days', 'kind': 'number',
+            'value': 'cast(delivery_days_no as double) * delivery_days_step + 3',
+        },
+        {
+            'shift': 'a new category', 'period_grain': 'shift two',
+            'feature': 'category', 'kind': 'category',
+            'value': "case when " ~ chance ~ " < 0.05 then '(never sold before)' else category end",
+        },
+    ]) }}
+{%- endmacro %}

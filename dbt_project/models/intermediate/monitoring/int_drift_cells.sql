@@ -22,7 +22,10 @@ limits as (
         {{ policy_value('drift_days') }} as judged_days,
         {{ policy_value('drift_deep_discount_percent') }} as deep_discount_percent,
         {{ policy_value('drift_delivery_wait_days') }} as delivery_wait_days,
-        {{ policy_value('drift_cells_per_sd') }} as cells_per_sd
+        {{ policy_value('drift_cells_per_sd') }} as cells_per_sd,
+        {{ policy_value('drift_recent_weeks') }} as recent_weeks,
+        {{ policy_value('drift_resamples') }} as resamples,
+        {{ policy_value('drift_resample_lines') }} as resample_lines
 
 ),
 
@@ -97,8 +100,10 @@ stepped as (
 
     select
         monitored.source,
+        monitored.order_line_id,
         monitored.period_grain,
         monitored.period_start,
+        monitored.as_of_date,
         {%- for feature in drift_categories() %}
         monitored.{{ feature }},
         {%- endfor %}
@@ -120,6 +125,113 @@ stepped as (
 
 ),
 
+-- quiet data to try the alarms on: the last weeks whose deliveries are known ...
+pooled as (
+
+    select
+        stepped.*,
+        row_number() over (partition by stepped.source order by stepped.order_line_id) - 1
+            as line_no,
+        count(*) over (partition by stepped.source) as pool_lines,
+        min(stepped.category) over (partition by stepped.source) as first_category
+    from stepped
+    cross join limits
+    where
+        stepped.period_grain = 'week'
+        and stepped.is_delivery_known
+        and {{ days_between('stepped.period_start', 'stepped.as_of_date') }}
+        < 7 * limits.recent_weeks + limits.delivery_wait_days
+
+),
+
+pools as (
+
+    select
+        pooled.source,
+        max(pooled.pool_lines) as pool_lines,
+        max(limits.resamples * limits.resample_lines) as draws,
+        max(limits.resample_lines) as resample_lines
+    from pooled
+    cross join limits
+    group by pooled.source
+
+),
+
+numbered_draws as (
+
+    select
+        source,
+        pool_lines,
+        resample_lines,
+        {{ each_number('0', 'draws') }} as draw_no
+    from pools
+
+),
+
+-- ... drawn from again and again, with replacement
+draws as (
+
+    select
+        source,
+        cast(floor(draw_no / resample_lines) as int) as run_no,
+        cast(
+            floor(pool_lines * {{ hash_share("concat(source, ' drift ', cast(draw_no as string))") }})
+            as bigint
+        ) as line_no
+    from numbered_draws
+
+),
+
+{%- set columns = drift_categories() + ['deep_discount', 'late_delivery'] -%}
+{%- for feature in drift_numbers() if feature not in outcomes + ['deep_discount'] -%}
+{%- do columns.extend([feature ~ '_no', feature, feature ~ '_step']) -%}
+{%- endfor %}
+
+laid_out as (
+
+    select
+        source,
+        period_grain,
+        period_start,
+        {%- for column in columns %}
+        {{ column }},
+        {%- endfor %}
+        is_delivery_known,
+        cast(null as string) as first_category
+    from stepped
+
+    union all
+
+    select
+        source,
+        'pool' as period_grain,
+        cast('2000-01-01' as date) as period_start,
+        {%- for column in columns %}
+        {{ column }},
+        {%- endfor %}
+        is_delivery_known,
+        first_category
+    from pooled
+
+    union all
+
+    select
+        pooled.source,
+        'resample' as period_grain,
+        {{ date_of('draws.run_no') }} as period_start,
+        {%- for column in columns %}
+        pooled.{{ column }},
+        {%- endfor %}
+        pooled.is_delivery_known,
+        pooled.first_category
+    from draws
+    inner join pooled
+        on
+            draws.source = pooled.source
+            and draws.line_no = pooled.line_no
+
+),
+
 counted as (
 
     {%- for feature in drift_numbers() if feature not in outcomes + ['deep_discount'] %}
@@ -134,7 +246,7 @@ counted as (
         cast(null as string) as member,
         cast(count(*) as double) as lines,
         cast(sum({{ exact(feature) }}) as double) as value_total
-    from stepped
+    from laid_out
     {%- if feature == 'delivery_days' %}
     where is_delivery_known
     {%- endif %}
@@ -154,7 +266,7 @@ counted as (
         cast(null as string) as member,
         cast(count(*) as double) as lines,
         cast(sum({{ feature }}) as double) as value_total
-    from stepped
+    from laid_out
     where {{ feature }} is not null
     group by source, period_grain, period_start, {{ feature }}
 
@@ -172,8 +284,41 @@ counted as (
         {{ feature }} as member,
         cast(count(*) as double) as lines,
         cast(null as double) as value_total
-    from stepped
+    from laid_out
     group by source, period_grain, period_start, {{ feature }}
+    {%- if not loop.last %}
+
+    union all
+    {%- endif %}
+    {%- endfor %}
+
+),
+
+-- the same draws after something happened: what has to be found
+shifted as (
+
+    {%- for shift in drift_shifts() %}
+
+    select
+        source,
+        '{{ shift.period_grain }}' as period_grain,
+        period_start,
+        '{{ shift.feature }}' as feature,
+        '{{ shift.kind }}' as kind,
+        {%- if shift.kind == 'number' %}
+        {{ shift.value }} as value,
+        cast(null as string) as member,
+        {%- else %}
+        cast(null as double) as value,
+        {{ shift.value }} as member,
+        {%- endif %}
+        cast(count(*) as double) as lines,
+        cast(null as double) as value_total
+    from laid_out
+    where
+        period_grain = 'resample'
+        and {{ shift.feature }} is not null
+    group by source, period_start, {{ shift.value }}
     {%- if not loop.last %}
 
     union all
@@ -227,6 +372,10 @@ returned as (
 final as (
 
     select * from counted
+
+    union all
+
+    select * from shifted
 
     union all
 

@@ -117,6 +117,33 @@ referenced as (
 
 ),
 
+-- draws of quiet lines, as they are and after a shift, against what they were drawn from
+tries as (
+
+    select
+        source,
+        as_of_date,
+        period_grain,
+        {{ date_of('run_no') }} as period_start,
+        concat(period_grain, ' ', cast(run_no as string)) as batch
+    from (
+        select
+            sources.source,
+            sources.as_of_date,
+            grains.period_grain,
+            {{ each_number('0', policy_value('drift_resamples')) }} as run_no
+        from (select source, max(as_of_date) as as_of_date from days group by source) as sources
+        cross join (
+            select 'resample' as period_grain
+            union all
+            select 'shift one' as period_grain
+            union all
+            select 'shift two' as period_grain
+        ) as grains
+    ) as runs
+
+),
+
 final as (
 
     select
@@ -151,6 +178,29 @@ final as (
         'week' as period_grain,
         reference_week as period_start
     from complete
+
+    {%- for part in ['batch', 'reference'] %}
+
+    union all
+
+    select
+        source,
+        batch,
+        period_grain as batch_grain,
+        cast(null as date) as batch_start,
+        cast(null as date) as batch_end,
+        as_of_date,
+        'pool' as reference,
+        '{{ part }}' as part,
+        {%- if part == 'batch' %}
+        period_grain,
+        period_start
+        {%- else %}
+        'pool' as period_grain,
+        cast('2000-01-01' as date) as period_start
+        {%- endif %}
+    from tries
+    {%- endfor %}
 
 )
 

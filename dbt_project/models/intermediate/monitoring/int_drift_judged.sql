@@ -69,6 +69,7 @@ dated as (
             statistics.source = comparisons.source
             and statistics.batch = comparisons.batch
             and statistics.reference = comparisons.reference
+    where comparisons.batch_grain in ('week', 'day', 'check')
 
 ),
 

@@ -347,7 +347,8 @@ rare as (
 
 ),
 
--- the rare ones together; with the largest bin where even together they are too few
+-- the rare ones together; with the largest bin where even together there is next to nothing to
+-- expect: what nobody sold before may be a handful of lines
 ranked as (
 
     select
@@ -372,7 +373,8 @@ tested as (
             when
                 tested_bin = -9
                 and (batch_lines + reference_lines) * least(batch_count, reference_count)
-                / (batch_count + reference_count) < 1
+                / (batch_count + reference_count)
+                < {{ policy_value('drift_min_expected_lines') }} / 20.0
                 then 1
             else size_rank
         end as size_rank,
