@@ -81,7 +81,8 @@ critical as (
 
     select
         source,
-        batch_start
+        batch_start,
+        {{ policy_value('drift_recent_weeks') }} as recent_weeks
     from batches
     where severity = 'critical'
 
@@ -97,7 +98,7 @@ quiet as (
         on
             batches.source = critical.source
             and {{ days_between('critical.batch_start', 'batches.batch_start') }}
-            between 0 and 7 * {{ policy_value('drift_recent_weeks') }}
+            between 0 and 7 * critical.recent_weeks
     where critical.source is null
     group by batches.source, batches.batch
 
