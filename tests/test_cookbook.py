@@ -130,8 +130,9 @@ CLAIMS: dict[int, Callable[[list[Row]], bool]] = {
         and same_everywhere(rows, "lines")
     ),
     19: lambda rows: (
-        {"return", "churn"} <= {r["task"] for r in rows}
-        and all(r["leak_checks"] == r["leak_checks_passed"] for r in rows)
+        len(rows) == 1
+        and rows[0]["status"] in ("trust", "watch", "do not trust", "too early")
+        and rows[0]["sentence"]
     ),
     20: lambda rows: len(rows) == 6 and all(r["rows_difference"] == 0 for r in rows),
     21: lambda rows: all(r["reason"] for r in rows),

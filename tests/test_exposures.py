@@ -43,10 +43,13 @@ def test_every_page_of_the_report_is_an_exposure_of_what_its_queries_read(
 def test_commands_that_hand_marts_out_are_exposures_of_what_they_read(
     exposures: dict[str, dict],
 ) -> None:
-    service = (ROOT / "retour/scoring.py").read_text()
-    views = re.search(r'for mart in \(([^)]+)\):\n +execute\(f"create view', service)
-    assert views
-    read = set(re.findall(r'"(\w+)"', views[1])) | set(TABLES.findall(service))
+    service = "".join(
+        (ROOT / f"retour/{name}.py").read_text()
+        for name in ("scoring", "scoring_tables", "publication", "reasons", "checkout")
+    )
+    views = re.findall(r"for mart in (.+?):\n +execute\(f\"create view", service, re.DOTALL)
+    read = {name for found in views for name in re.findall(r'"(\w+)"', found)}
+    read |= set(TABLES.findall(service))
     read -= {"publication"}
     assert exposures["scoring_service"]["reads"] == read
     sender = (ROOT / "retour/alerts.py").read_text()

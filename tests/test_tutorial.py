@@ -129,10 +129,8 @@ def test_what_returns_cost_by_category(world: duckdb.DuckDBPyConnection) -> None
 
 def test_whether_the_model_can_be_trusted(world: duckdb.DuckDBPyConnection) -> None:
     """The outcomes of the week that nobody can know yet, of the lines whose id the export holds."""
-    week = answer(world, "4.", 1)[0]
-    drift = answer(world, "4.", 0)[0]
-    record = answer(world, "4.", 2)[0]
-    assert drift["week"] == week["week"]
+    health, drift, week, record = (answer(world, "4.", number)[0] for number in range(4))
+    assert health["week"] == drift["week"] == week["week"]
     n, said, came, auc = one(
         world,
         f"""
@@ -161,6 +159,7 @@ def test_whether_the_model_can_be_trusted(world: duckdb.DuckDBPyConnection) -> N
     )
     assert n > 400
     # the answer was yes, and it is right: it ranks, and what it said is what comes
+    assert health["status"] == "trust"
     assert week["calibration_status"] == "as said"
     assert drift["severity"] == "none"
     assert week["from_auc"] <= auc <= week["to_auc"]
