@@ -4,10 +4,14 @@ dbt runs as a subprocess because a process that has driven dbt cannot open the s
 read-only. Nothing that a test builds touches data/ or target/ of the repository.
 """
 
+import functools
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +25,9 @@ ONLINE_RETAIL_FILE = SHARED / "data" / "online_retail_ii_2009_2010.parquet"
 
 # dbt arguments of a build of other data: unit tests bring their own and ran with the demo
 WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
+
+# vars that say where files are: of these a model sees none but the name of the warehouse's file
+PLACES = ("raw", "sources", "warehouse")
 
 # what mart_hashes leaves out
 OPERATIONS_MARTS = (
@@ -82,6 +89,24 @@ def run(command: Sequence[str], **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
 
 
+def decisive(vars: Mapping) -> str:
+    """The vars that decide what dbt parses, as text."""
+    kept = {name: value for name, value in vars.items() if name not in PLACES}
+    return repr([Path(vars.get("warehouse", "")).name, sorted(kept.items())])
+
+
+@functools.cache
+def parsed_folder() -> tempfile.TemporaryDirectory:
+    """A folder for what dbt has parsed, removed when the tests end."""
+    return tempfile.TemporaryDirectory(prefix="retour_parsed_")
+
+
+def parsed_already(vars: Mapping) -> Path:
+    """Where the first build leaves what it has parsed for all with the same decisive vars."""
+    name = hashlib.sha256(decisive(vars).encode()).hexdigest()[:16]
+    return Path(parsed_folder().name) / f"{name}.msgpack"
+
+
 def run_dbt(
     args: Sequence[str],
     vars: dict,
@@ -95,16 +120,20 @@ def run_dbt(
     With `check` a failing command fails the test and shows what dbt said. `env` is added to the
     environment.
     """
+    parsed = parsed_already(vars)
     result = run(
         [
-            *(sys.executable, "-m", "dbt.cli.main", "--no-use-colors"),
+            *(sys.executable, "-m", "tests.dbt", "--no-use-colors"),
             *("--log-level-file", "none"),
+            *(("--partial-parse-file-path", parsed) if parsed.exists() else ()),
             *args,
             *("--vars", json.dumps(vars)),
             *("--target-path", target, "--log-path", target / "logs"),
         ],
         env=environment() | dict(env or {}),
     )
+    if not parsed.exists() and (target / "partial_parse.msgpack").exists():
+        shutil.copyfile(target / "partial_parse.msgpack", parsed)
     if check and result.returncode:
         raise AssertionError(f"dbt {' '.join(args)} failed:\n{result.stdout}\n{result.stderr}")
     return result
