@@ -22,9 +22,11 @@ from typing import Any, TextIO
 from retour import lineage, model_files
 from retour.errors import RetourError
 from retour.publish import Published, explain_lock, publish, published_path
-from retour.settings import DEFAULT_WAREHOUSE
+from retour.settings import DEFAULT_WAREHOUSE, project_vars
 
 QUIET = ("--quiet", "--log-level", "none", "--log-level-file", "none", "--no-use-colors")
+# column lineage reads the artifacts of the build; nothing reads those of the other commands
+WITHOUT_ARTIFACTS = ("--no-write-json",)
 # unit tests try the SQL on rows of their own: `make test` and plain `dbt build` run them
 WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 FAILED = ("error", "fail", "runtime error", "partial success")
@@ -123,23 +125,34 @@ def run_dbt(
     settings: Settings,
     warehouse: Path,
     callbacks: list[Callable[[Any], None]],
-) -> None:
-    """Run one dbt command in this process and release the warehouse file afterwards."""
+    project: Any = None,
+) -> Any:
+    """Run one dbt command in this process and release the warehouse file afterwards; its result.
+
+    `project` is what `dbt parse` returned: a command that is given it need not read the files.
+    """
     # here, not above: importing dbt takes seconds, in which `retour --help` should have answered
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
-    arguments = [*command, *QUIET, "--vars", json.dumps(settings.dbt_vars())]
+    # dbt parses everything anew where other vars are given than last time: a default need not be
+    defaults = project_vars(Path.cwd())
+    given = {
+        name: value
+        for name, value in settings.dbt_vars().items()
+        if name not in defaults or value != defaults[name]
+    }
+    arguments = [*command, *QUIET, "--vars", json.dumps(given)]
     # dbt keeps the whole project in memory: to look through it for garbage ever again cost a
     # twentieth of a build
     gc.set_threshold(50_000, 20, 20)
     try:
-        outcome = dbtRunner(callbacks=callbacks).invoke(arguments)
+        outcome = dbtRunner(project, callbacks).invoke(arguments)
     finally:
         # else the file stays locked by this very process
         DuckDBConnectionManager.close_all_connections()
     if outcome.success:
-        return
+        return outcome.result
     if isinstance(outcome.exception, KeyboardInterrupt):
         raise outcome.exception
     if outcome.exception is not None:
@@ -241,7 +254,7 @@ class Progress:
         """dbt's callback."""
         name = event.info.name
         with self.lock:
-            if name == "MainReportVersion":
+            if name == "MainReportVersion" and self.phase == "Starting dbt":
                 self.begin("Reading the project")
             elif name == "FoundStats":
                 self.begin("Landing raw files")
