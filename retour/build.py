@@ -27,8 +27,6 @@ from retour.settings import DEFAULT_WAREHOUSE, project_vars
 QUIET = ("--quiet", "--log-level", "none", "--log-level-file", "none", "--no-use-colors")
 # column lineage reads the artifacts of the build; nothing reads those of the other commands
 WITHOUT_ARTIFACTS = ("--no-write-json",)
-# unit tests try the SQL on rows of their own: `make test` and plain `dbt build` run them
-WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 FAILED = ("error", "fail", "runtime error", "partial success")
 # after so long without a line, the progress says what is still running
 SILENCE_SECONDS = 3
@@ -85,7 +83,7 @@ def build(settings: Settings, out: TextIO = sys.stdout) -> Published:
         shutil.rmtree(warehouse.parent / model_files.FOLDER, ignore_errors=True)
     with working_directory(root), Progress(out) as progress:
         progress.begin("Starting dbt")
-        run_dbt(["build", *WITHOUT_UNIT_TESTS], settings, warehouse, [progress.event])
+        run_dbt(["build"], settings, warehouse, [progress.event])
         lineage.refresh(target_path() / "manifest.json", warehouse)
         progress.begin(f"Refreshing the operations marts ({progress.passed()})")
         run_dbt(["run", "--select", "tag:operations"], settings, warehouse, [])

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 ONLINE_RETAIL_FILE = SHARED / "data" / "online_retail_ii_2009_2010.parquet"
 
-# dbt arguments of a build of other data: unit tests bring their own and ran with the demo
+# dbt arguments of a build of a selection: unit tests bring rows of their own, the demo ran them
 WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 
 # vars that say where files are: of these a model sees none but the name of the warehouse's file

@@ -13,6 +13,8 @@ import pytest
 from retour import metrics
 from tests.support import ROOT, Build, environment
 
+pytestmark = pytest.mark.one_engine
+
 PYTHON = ROOT / ".venv-metrics" / "bin" / "python"
 SAVED_QUERIES = ("months", "categories", "costs")
 

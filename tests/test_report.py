@@ -24,6 +24,8 @@ from retour.errors import RetourError
 from retour.publish import publish
 from tests.support import Build
 
+pytestmark = pytest.mark.one_engine
+
 BUDGET = 1_500_000
 HOSTILE = (
     "</script><script>window.PWNED=1</script><img src=x onerror=window.PWNED=2>",

@@ -208,6 +208,7 @@ def huge(**changes: Any) -> str:
 DEEP = "[" * 20_000 + "]" * 20_000
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     ("text", "status", "said"),
     [
@@ -264,6 +265,7 @@ def test_hostile_bodies_are_answered(
     assert send(app, body()).status_code == 200
 
 
+@pytest.mark.one_engine
 def test_other_kinds_of_bodies_are_refused(app: FastAPI) -> None:
     for kind in ("text/plain", "multipart/form-data; boundary=x", "application/xml", ""):
         assert send(app, body(), content_type=kind).status_code == 415
@@ -271,6 +273,7 @@ def test_other_kinds_of_bodies_are_refused(app: FastAPI) -> None:
     assert send(app, body(), content_length="9" * 30).status_code == 413
 
 
+@pytest.mark.one_engine
 def test_a_chunked_body_is_counted_while_it_arrives(app: FastAPI) -> None:
     taken = 0
 
@@ -284,6 +287,7 @@ def test_a_chunked_body_is_counted_while_it_arrives(app: FastAPI) -> None:
     assert taken < 100
 
 
+@pytest.mark.one_engine
 def test_a_body_that_does_not_come_is_not_waited_for(world: World) -> None:
     app = service.create_app(world.published, max_seconds=0.2)
 
@@ -295,6 +299,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(world: World) -> None:
     assert send(app, slow()).status_code == 408
 
 
+@pytest.mark.one_engine
 def test_the_token_is_asked_for(world: World) -> None:
     secret = "a long enough secret"
     app = service.create_app(world.published, token=secret)
@@ -307,6 +312,7 @@ def test_the_token_is_asked_for(world: World) -> None:
     assert send(app, body(), authorization=f"Bearer {secret}").status_code == 200
 
 
+@pytest.mark.one_engine
 def test_nothing_is_served_to_strangers_without_a_token(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -388,6 +394,7 @@ def test_the_command_names_the_extra(monkeypatch: pytest.MonkeyPatch, world: Wor
     assert "retour[service]" in result.output
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     ("path", "method", "mode"),
     [

@@ -11,6 +11,8 @@ from sqlglot import expressions
 
 from tests.support import ROOT, Build
 
+pytestmark = pytest.mark.one_engine
+
 # model -> why its compiled SQL needs not parse as Spark SQL
 NOT_SPARK: dict[str, str] = {}
 
