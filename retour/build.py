@@ -83,10 +83,13 @@ def build(settings: Settings, out: TextIO = sys.stdout) -> Published:
         shutil.rmtree(warehouse.parent / model_files.FOLDER, ignore_errors=True)
     with working_directory(root), Progress(out) as progress:
         progress.begin("Starting dbt")
-        run_dbt(["build"], settings, warehouse, [progress.event])
+        parse = ["parse", *WITHOUT_ARTIFACTS]
+        project = run_dbt(parse, settings, warehouse, [progress.event])
+        run_dbt(["build"], settings, warehouse, [progress.event], project)
         lineage.refresh(target_path() / "manifest.json", warehouse)
         progress.begin(f"Refreshing the operations marts ({progress.passed()})")
-        run_dbt(["run", "--select", "tag:operations"], settings, warehouse, [])
+        operations = ["run", "--select", "tag:operations", *WITHOUT_ARTIFACTS]
+        run_dbt(operations, settings, warehouse, [], project)
         progress.begin("Publishing")
         published = publish(warehouse)
         progress.say(f"Done: {published.tables} tables, {published.rows:,} rows published")

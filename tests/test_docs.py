@@ -16,6 +16,8 @@ from reports.screens import chromium
 from retour import docs, lineage
 from tests.support import ROOT, Build, run_dbt
 
+pytestmark = pytest.mark.one_engine
+
 
 class Site(NamedTuple):
     """The site of the demo, and the catalog that dbt wrote with it."""
