@@ -140,6 +140,14 @@ def test_only_files_that_have_a_part_in_a_figure_make_it_stale(demo: Build) -> N
     assert harness.changed({"made_of": files | {"gone.sql": "1"}}, files) == ["gone.sql"]
 
 
+def test_what_a_proof_fills_itself_has_no_part_in_it(demo: Build) -> None:
+    files = harness.ingredients(PROOFS["performance"], demo.manifest)
+    assert "dbt_project/models/marts/monitoring/model_performance.sql" in files
+    assert "dbt_project/models/intermediate/monitoring/int_performance_cells.sql" in files
+    assert "dbt_project/models/marts/ledger/order_lines.sql" not in files
+    assert not [name for name in files if "/staging/" in name or "/scoring/" in name]
+
+
 def test_of_the_parameters_only_the_used_rows_count() -> None:
     others = b"{{ policy_value('window_days') }}"
     content = b"policy_name,value,unit\nwindow_days,14,days\nother_days,%s,days\n"
