@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ml import boosting, evaluation, return_models, scoring_sql, table_model
+from ml import boosting, evaluation, retraining, return_models, scoring_sql, table_model
 from ml.return_evaluation import auc_gain
 from proofs.harness import Built, Proof, Row, Workshop, World, fetch
 
@@ -157,6 +157,6 @@ SCORING = Proof(
     summary=show,
     helpers=tuple(
         Path(module.__file__)
-        for module in (boosting, evaluation, return_models, scoring_sql, table_model)
+        for module in (boosting, evaluation, retraining, return_models, scoring_sql, table_model)
     ),
 )
