@@ -519,7 +519,6 @@
   R.plot = function (element, traces, layout) {
     var plot = { element: element, traces: traces, layout: layout };
     plots.push(plot);
-    draw(plot);
   };
 
   function axis(options) {
@@ -546,8 +545,21 @@
         font: { size: 12 } },
       bargap: 0.28, dragmode: false,
     }, layout, size, { xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis) }),
-    { displayModeBar: false, responsive: true, locale: "en-US", doubleClick: false });
+    { displayModeBar: false, locale: "en-US", doubleClick: false });
+    plot.size = [plot.element.clientWidth, plot.element.clientHeight].join();
+    sizes.observe(plot.element);
   }
+
+  // windows change, and so does the room that a panel beside a chart leaves
+  var sizes = new ResizeObserver(function () {
+    if (document.documentElement.classList.contains("printing")) return;
+    plots.forEach(function (plot) {
+      var size = [plot.element.clientWidth, plot.element.clientHeight].join();
+      if (!plot.size || plot.size === size || !plot.element.clientWidth) return;
+      plot.size = size;
+      Plotly.relayout(plot.element, { autosize: true });
+    });
+  });
 
   // half-transparent stripes over what is not over yet
   R.hatch = function (colour) {
@@ -570,13 +582,6 @@
     return { type: "date", tickformat: "%b\n%Y", dtick: count > 12 ? "M2" : "M1", showgrid: false,
       tickangle: 0 };
   };
-
-  // a chart beside a taller card takes the height that is left
-  function fit() {
-    plots.map(function (plot) {
-      return Math.abs(plot.element.clientHeight - plot.element.firstElementChild.clientHeight) > 20 ? plot : null;
-    }).forEach(function (plot) { if (plot) Plotly.Plots.resize(plot.element); });
-  }
 
   function redraw() {
     plots = plots.filter(function (plot) { return document.contains(plot.element); });
@@ -753,6 +758,7 @@
       });
       syncFilters();
       var content = document.getElementById("content");
+      sizes.disconnect();
       plots.forEach(function (plot) { if (content.contains(plot.element)) Plotly.purge(plot.element); });
       plots = [];
       content.textContent = "";
@@ -762,7 +768,8 @@
           + wrong.map(function (filter) { return FILTERS[filter]; }).join(" and a ")
           + " that this source does not list. Press Reset." });
       } else builder(content, R.data);
-      fit();
+      // only now: a chart beside a taller card takes the height that is left
+      plots.forEach(draw);
       document.body.dataset.ready = String(Number(document.body.dataset.ready || 0) + 1);
     }).catch(function (error) {
       main.textContent = "";
