@@ -138,9 +138,12 @@
     });
     host.textContent = "";
     host.appendChild(image);
-    var me = place[start];
-    host.scrollLeft = Math.max(0, me.x - (host.clientWidth - WIDE) / 2);
-    host.scrollTop = Math.max(0, me.y - host.clientHeight / 2);
+    // as large as fits, as long as it can be read
+    var scale = Math.min(1, Math.max(0.7, (host.clientWidth - 2) / width)), me = place[start];
+    image.setAttribute("width", width * scale);
+    image.setAttribute("height", height * scale);
+    host.scrollLeft = Math.max(0, me.x * scale - (host.clientWidth - WIDE * scale) / 2);
+    host.scrollTop = Math.max(0, me.y * scale - host.clientHeight / 2);
   }
 
   function show() {

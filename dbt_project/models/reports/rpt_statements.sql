@@ -64,7 +64,7 @@ newest_delays as (
 
 alerts as (
 
-    select * from {{ ref('alerts') }} where status <> 'closed'
+    select * from {{ ref('alerts') }} where status in ('new', 'open')
 
 ),
 
