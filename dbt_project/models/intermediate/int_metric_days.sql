@@ -1,6 +1,6 @@
 {{ config(materialized='view') }}
 
--- The time spine of the semantic layer: it ends with the data, else months without data would follow.
+-- The time spine of the semantic layer: it ends with the data, or empty months would follow.
 
 with days as (
 
