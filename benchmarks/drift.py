@@ -99,6 +99,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "tables.duckdb"
         with duckdb.connect(str(file)) as connection:
+            connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
             connection.execute(f"create table baseline as {side(0, half, 0)}")
             for number in range(BATCHES):
                 first = half + number * half // BATCHES

@@ -356,7 +356,7 @@ def test_the_flash_sale_and_the_supply_crisis_are_found_in_their_weeks_and_nothi
     with duckdb.connect(str(demo.warehouse), read_only=True) as warehouse:
         truth = demo.folder / "truth" / "demo" / "incidents.parquet"
         incidents = warehouse.execute(
-            f"select kind, first_day, last_day from '{truth}' order by first_day"
+            f"select kind, cast(starts_on as date), cast(ends_on as date) from '{truth}' order by 2"
         ).fetchall()
         critical = warehouse.execute(
             "select batch_start, batch_end, top_feature from marts.drift_batches "
