@@ -3,10 +3,20 @@ RETOUR.page("index", [], function (content, data) {
   "use strict";
   var R = RETOUR, h = R.h;
 
+  function reason(mart, otherwise) {
+    var row = R.coverage(mart);
+    return row && row.status === "complete" ? otherwise : R.why(mart);
+  }
+  var nothing = {
+    changed: reason("return_change", "There is no whole month to compare yet."),
+    do: "Nothing needs action. " + reason("alerts", "No alert is open, and no seller stands out."),
+    money: reason("refund_liability", "No refund is still to come."),
+    trust: "Nothing can be said about this source.",
+  };
   function statements(section, title, sub, span) {
     var rows = data.statements.where({ section: section });
     R.card(content, { title: title, sub: sub, span: span, sql: ["statements"],
-      empty: rows.length ? null : "Nothing of this kind in the data.",
+      empty: rows.length ? null : nothing[section],
       table: { rows: rows, columns: [
         { key: "headline", label: "Headline" }, { key: "sentence", label: "Sentence", long: true },
         { key: "amount", label: "Money", number: true, format: function (value, row) {
@@ -128,11 +138,11 @@ RETOUR.page("index", [], function (content, data) {
   statements("money", "What it is worth", null, 4);
 
   // cost by category
-  var costs = data.costs.list().slice(0, 12);
+  var costs = data.costs.list().filter(function (row) { return row.return_cost_mid > 0; }).slice(0, 12);
   R.card(content, {
     title: "What returns cost, by category", metric: "return_cost", span: 8,
     sub: "beside the refunds, all sales in the data", sql: ["costs"],
-    empty: costs.length ? null : R.why("return_costs"), height: 60 + 30 * costs.length,
+    empty: costs.length ? null : R.why("return_costs"), height: 90 + 28 * costs.length,
     summary: costs.length ? "Returns cost most in " + costs[0].category + ": "
       + R.money(costs[0].return_cost_mid, costs[0].currency) + "." : null,
     table: { rows: data.costs.list(), columns: [

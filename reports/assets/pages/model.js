@@ -44,8 +44,8 @@ RETOUR.page("model", [], function (content, data) {
   if (champion) lines.push([champion.has_signal ? "good" : "bad", "Tested on later orders", champion.sentence]);
   if (!champion) lines.push(["watch", "No model", R.why("model_cards")]);
   if (newest) {
-    lines.push([newest.severity === "severe" ? "bad" : newest.severity === "moderate" ? "watch" : "good",
-      "Data: " + newest.severity + " drift", R.plain(newest.sentence) + ". " + R.plain(newest.recommendation) + "."]);
+    lines.push([newest.severity === "critical" ? "bad" : newest.severity === "none" ? "good" : "watch",
+      newest.severity === "none" ? "No drift in the data" : "Data: " + newest.severity + " drift", R.plain(newest.sentence) + ". " + R.plain(newest.recommendation) + "."]);
   }
   var promotion = data.promotions.list()[0];
   if (promotion) lines.push(["info", "Model of " + R.day(promotion.decided_on) + ": " + promotion.decision, promotion.sentence]);
@@ -100,7 +100,8 @@ RETOUR.page("model", [], function (content, data) {
     empty: weeks.length ? null : missing("drift_batches", "drift_batches"),
     summary: newest ? "Drift score of the week of " + R.day(newest.batch_start) + ": " + R.num(newest.drift_score, 0) + ", "
       + newest.severity + "." : null,
-    note: weeks.length ? "Colour and shape: severity. Largest change of the newest week: " + R.words(newest.top_feature) + "." : null,
+    note: weeks.length ? "Colour and stripes: severity." + (newest.top_feature ? " Largest change of the newest week: "
+      + R.words(newest.top_feature) + "." : "") : null,
     table: { rows: batches, columns: [{ key: "batch", label: "Batch" }, { key: "lines", label: "Lines", number: true, format: R.int },
       { key: "drift_score", label: "Score", number: true, format: function (v) { return R.num(v, 0); } },
       { key: "severity", label: "Severity" }, { key: "top_feature", label: "Top feature" },
@@ -110,10 +111,10 @@ RETOUR.page("model", [], function (content, data) {
       { key: "sentence", label: "In words", long: true }, { key: "recommendation", label: "Do", long: true }] },
     chart: function (element) {
       R.plot(element, function () {
-        var colours = { severe: "bad", moderate: "second" };
+        var colours = { critical: "bad", warning: "second", watch: "watch" };
         return [{ type: "bar", x: weeks.map(function (r) { return r.batch_start; }), y: weeks.map(function (r) { return r.drift_score; }),
           marker: { color: weeks.map(function (r) { return R.colour(colours[r.severity] || "accent"); }),
-            pattern: { shape: weeks.map(function (r) { return r.severity === "severe" ? "x" : r.severity === "moderate" ? "/" : ""; }),
+            pattern: { shape: weeks.map(function (r) { return { critical: "x", warning: "/", watch: "." }[r.severity] || ""; }),
               size: 5, solidity: 0.3, fgcolor: R.colour("card") } },
           customdata: weeks.map(function (r) { return [R.text(r.severity), R.words(r.top_feature)]; }),
           hovertemplate: "week of %{x|%-d %B %Y}: %{y:.0f}, %{customdata[0]}<br>%{customdata[1]}<extra></extra>" }];
