@@ -404,6 +404,26 @@ def test_a_seller_that_is_alone_cannot_be_judged_and_is_told_why(poor: Build) ->
     assert reason.startswith("Some or all sellers have the tier insufficient data")
 
 
+def test_who_has_just_begun_to_sell_is_told_that_and_nothing_of_others(
+    marts: Connection,
+) -> None:
+    found = marts.execute(
+        """
+        select product_id in (
+                select product_id from marts.product_risk
+                where window_days = 365
+                    and insufficient_reason = 'sold too lately for any return to have come'
+            ) as is_told,
+            max(age_days) as oldest
+        from marts.order_lines where is_sale and age_days < 365
+        group by product_id
+        """
+    ).fetchall()
+    assert {is_told for is_told, _ in found} == {True, False}
+    for is_told, oldest in found:
+        assert oldest <= 1 if is_told else oldest > 0
+
+
 def test_a_seller_that_has_just_begun_cannot_be_judged(poor: Build) -> None:
     rows = support.query(
         poor,
