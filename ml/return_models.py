@@ -88,13 +88,17 @@ class Lines:
 @dataclass(frozen=True)
 class Version:
     """A model in use: knows what was known on the day trained_on, and scores later lines until a
-    later version does (its day; None: there is none). The first scores what came before it, too."""
+    later version does (its day; None: there is none). The first scores what came before it, too.
+
+    Where a rival is the champion it gives the margins, and the table of the same day the reasons.
+    """
 
     name: str
     trained_on: date
     until: date | None
     is_first: bool
     model: TableModel
+    rival: candidates.Rival | None = None
 
     @property
     def scores(self) -> str:
@@ -178,15 +182,22 @@ def fit(
     seed: int,
 ) -> tuple[str, list[Version]]:
     """What `learn` finds in the columns that `read` gives: records as JSON text, and the models
-    that these records describe."""
+    that are in use."""
     sample = lines(read(), features, window=window)
-    records, _ = learn(sample, features, today=today, policy=policy, random_state=seed)
+    records, _, rivals = learn(sample, features, today=today, policy=policy, random_state=seed)
     text = records.as_json(source)
     nothing = dict.fromkeys((*RECORD, "feature_a", "bin_a", "feature_b", "bin_b"))
     rows = [nothing | row for row in json.loads(text)]
     for row in rows:
         row["trained_on"] = date.fromisoformat(row["trained_on"])
-    return text, [version for _, version in versions(rows)]
+    return text, [_in_use(version, rivals) for _, version in versions(rows)]
+
+
+def _in_use(version: Version, rivals: Mapping[date, candidates.Rival]) -> Version:
+    rival = rivals.get(version.trained_on)
+    if rival is None:
+        return version
+    return replace(version, name=f"{rival.kind}@{version.trained_on}", rival=rival)
 
 
 def training_days(first_known: int, today: int, quarters: int) -> list[int]:
@@ -226,8 +237,9 @@ def slices(lines: Lines, day: int, policy: Policy) -> tuple[Ints, Ints]:
 
 def learn(
     lines: Lines, features: Sequence[Feature], *, today: int, policy: Policy, random_state: int
-) -> tuple[Records, list[TableModel]]:
-    """Train where it is due, test on what was ordered later; what was found, and the models in use.
+) -> tuple[Records, list[TableModel], dict[date, candidates.Rival]]:
+    """Train where it is due, test on what was ordered later; what was found, the tables in use, and
+    by day the rivals that score in their place: none unless one is the champion.
 
     There is always a model: where none can be fitted today and none could before, the base rate is
     in use, and the records say why.
@@ -238,6 +250,7 @@ def learn(
     ends = dict(zip(tested_from, [*tested_from[1:], None], strict=True))
     in_use: list[Trained] = []
     tests: list[Test] = []
+    fitted: dict[int, dict[str, candidates.Rival]] = {}
     reason = None
     for day in sorted({*ends, *retraining.days(first, today, policy.retraining.replay_months)}):
         champion = in_use[-1] if in_use else None
@@ -252,11 +265,17 @@ def learn(
         if len(rows):
             bins = table_model.assign(trained.model, lines.take(rows).columns)
             said = evaluation.sigmoid(table_model.margin(trained.model, bins))
+            fit_on, calibrate_on, tested = (
+                lines.take(part) for part in (trained.early, trained.late, rows)
+            )
+            if trained.day not in fitted:
+                fitted[trained.day] = candidates.fit(
+                    *(fit_on, calibrate_on, features),
+                    settings=policy.settings,
+                    random_state=random_state,
+                )
             rivals = candidates.probabilities(
-                *(lines.take(part) for part in (trained.early, trained.late, rows)),
-                features,
-                settings=policy.settings,
-                random_state=random_state,
+                *(fit_on, tested, fitted[trained.day], features), settings=policy.settings
             )
             tests.append(Test(day, rows, trained.model, bins, {TABLE: said, **rivals}))
     kind = TABLE if in_use else "base_rate"
@@ -276,8 +295,14 @@ def learn(
         records.add("run", TABLE, "status", detail="kept", **where)
         stays = f"{reason}; the model of {_iso(in_use[-1].day)} stays in use"
         records.add("run", TABLE, "reason", detail=stays, **where)
+    rivals_in_use: dict[date, candidates.Rival] = {}
     if tests:
-        _judge(records, lines, tests, policy, today)
+        champion = _judge(records, lines, tests, policy, today)
+        rivals_in_use = _champions(
+            *(records, lines, champion, in_use, fitted, features),
+            policy=policy,
+            random_state=random_state,
+        )
         _examine(records, lines, tests, features, policy, random_state)
     elif kind == TABLE:
         # nothing was tested: what ships is in use
@@ -287,7 +312,43 @@ def learn(
         records.add("run", kind, "reason", detail=reason, **where)
     else:
         records.add("run", kind, "has_signal", value=0.0, trained_on=date.fromordinal(today))
-    return records, models
+    return records, models, rivals_in_use
+
+
+def _champions(
+    records: Records,
+    lines: Lines,
+    champion: str,
+    in_use: Sequence["Trained"],
+    fitted: Mapping[int, Mapping[str, candidates.Rival]],
+    features: Sequence[Feature],
+    *,
+    policy: Policy,
+    random_state: int,
+) -> dict[date, candidates.Rival]:
+    """The champion as it was on the days of the tables in use, if it is no model that SQL scores."""
+    if not any(champion in found for found in fitted.values()):
+        return {}
+    found = {}
+    for trained in in_use:
+        rival = fitted.get(trained.day, {}).get(champion)
+        if rival is None:
+            # nothing was tested after this day
+            rival = candidates.fit(
+                *(lines.take(trained.early), lines.take(trained.late), features),
+                settings=policy.settings,
+                random_state=random_state,
+                kinds=[champion],
+            )[champion]
+        day = date.fromordinal(trained.day)
+        found[day] = rival
+        where = {"trained_on": day, "slice_id": f"{champion}@{day}"}
+        libraries = ", ".join(f"{name} {version(name)}" for name in ("scikit-learn", "numpy"))
+        names = ", ".join(feature.name for feature in features)
+        for name, detail in (("status", "fitted"), ("features", names), ("libraries", libraries)):
+            records.add("run", champion, name, detail=detail, **where)
+        records.add("rival", champion, "intercept", value=rival.intercept, **where)
+    return found
 
 
 @dataclass(frozen=True)
@@ -448,8 +509,8 @@ def _describe(
 
 def _judge(
     records: Records, lines: Lines, tests: Sequence[Test], policy: Policy, today: int
-) -> None:
-    """Metrics of each test and of all together; the champion; whether there is a signal."""
+) -> str:
+    """Metrics of each test and of all together; whether there is a signal. Gives the champion."""
     for test in tests:
         for kind, probability in test.said.items():
             records.add_metrics(
@@ -462,13 +523,13 @@ def _judge(
             )
     rows = np.concatenate([test.rows for test in tests])
     where = {"trained_on": date.fromordinal(today)}
-    areas: dict[str, float] = {}
+    found: dict[str, dict[str, evaluation.Metric]] = {}
     for kind in tests[0].said:
         probability = np.concatenate([test.said[kind] for test in tests])
         metrics = _metrics(lines, rows, probability, policy)
         records.add_metrics("metric", kind, metrics, slice_type="all", slice_id="all", **where)
         named = {metric.name: metric for metric in metrics}
-        areas[kind] = named["roc_auc"].value if "roc_auc" in named else 0.5
+        found[kind] = named
         if kind == TABLE:
             has_signal, reason = return_evaluation.signal(named, policy.min_auc)
             records.add("run", kind, "has_signal", value=has_signal, **where)
@@ -482,9 +543,10 @@ def _judge(
             z=policy.z,
             **where,
         )
-    champion = candidates.champion(areas, ships=TABLE, min_gain=policy.min_gain)
-    for kind in areas:
+    champion = candidates.champion(found, ships=TABLE, min_gain=policy.min_gain)
+    for kind in found:
         records.add("run", kind, "is_champion", value=float(kind == champion), **where)
+    return champion
 
 
 def _metrics(

@@ -65,7 +65,8 @@ def model(dbt, session):
             "insert into return_records by name"
             " select source, 'run' as record, model, trained_on, slice_id,"
             " unnest(['training_fingerprint', 'model_sha256', 'return_window_days']) as name,"
-            " unnest(?) as detail from return_records where source = ? and record = 'intercept'",
+            " unnest(?) as detail from return_records"
+            " where source = ? and record in ('intercept', 'rival')",
             [[learnt_from, fitted.sha256, str(window)], source],
         )
     return session.table("return_records")

@@ -31,7 +31,8 @@ def model(dbt, session):
             keys=f"source, order_line_id, model_version, {CARRIED}",
             where=(
                 f"source = {scoring_sql.text(source)}"
-                f" and model_version = {scoring_sql.text(version.name)}"
+                # where another model scores, the table of the same day explains
+                f" and right(model_version, 10) = '{version.trained_on}'"
             ),
         )
         for source, version in return_models.versions(rows)

@@ -51,6 +51,7 @@ class Checkout:
 
     def __init__(self, scorer: Scorer) -> None:
         self.model = _Lookup(scorer.version.model)
+        self.has_rival = scorer.version.rival is not None
         self.version = scorer.version.name
         self.source = scorer.publication.source
         self.first_day = scorer.publication.as_of_date
@@ -138,7 +139,9 @@ class Checkout:
     # --- one request ---------------------------------------------------------------------------
 
     def score(self, given: Sequence[Mapping[str, Any]]) -> list[dict] | None:
-        """Scores in the order of the lines; None if SQL has to say."""
+        """Scores in the order of the lines; None if SQL has to say, or a model that is no table."""
+        if self.has_rival:
+            return None
         try:
             return [self._scored(line) for line in self.features(given)]
         except NotPlain:

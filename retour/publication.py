@@ -8,7 +8,7 @@ import duckdb
 
 from ml.return_models import Version
 from retour.errors import RetourError
-from retour.model_files import Unusable, loaded, published_path, verified
+from retour.model_files import Unusable, libraries, loaded, published_path, verified
 from retour.settings import did_you_mean
 
 
@@ -56,9 +56,9 @@ def read_publication(path: Path, source: str | None) -> Publication:
                 select model_version, model_sha256, features, horizon_days, trained_on
                 from marts.model_runs
                 where
-                    source = ? and task = 'return' and model in ('table', 'base_rate')
-                    and model_sha256 is not null
-                order by trained_on desc
+                    source = ? and task = 'return' and model_sha256 is not null
+                -- another model has a file only where it scores in place of the table
+                order by trained_on desc, model in ('table', 'base_rate')
                 limit 1
                 """,
                 [source],
@@ -100,5 +100,16 @@ def saved_model(publication: Publication) -> Version:
         ) from None
     for version in content["models"]:
         if version.name == publication.model_version:
+            if version.rival and content["libraries"] != libraries():
+                raise RetourError(
+                    f"{path} holds a model of scikit-learn that was fitted with other versions of"
+                    f" libraries ({_listed(content['libraries'])}; here are"
+                    f" {_listed(libraries())}): nothing is scored. Run `make build`, which fits it"
+                    " again, or install those versions."
+                )
             return version
     raise RetourError(f"{path} does not hold {publication.model_version}: run `make build`.")
+
+
+def _listed(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in versions.items())

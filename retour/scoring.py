@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 import duckdb
 
+from ml import batches
 from retour import line_errors
 from retour.build import project_root
 from retour.errors import RetourError
@@ -187,6 +188,14 @@ class Scorer:
             except (duckdb.ConversionException, duckdb.OutOfRangeException):
                 said = "the amounts of this line and those around it are too large to add up"
                 raise LineError([(1, None, said)]) from None
+            if table == "return_features" and self.version.rival:
+                batches.score(
+                    self.connection,
+                    self.version.rival,
+                    lines=table,
+                    where="true",
+                    into="rival_margins",
+                )
             if table == "lines_screened":
                 problems = execute(self.problems).fetchall()
                 if problems:

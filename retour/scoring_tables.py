@@ -107,6 +107,7 @@ def prepare(
         "ml_return_reasons": _reasons(version),
         "order_return_reasons": project.model("order_return_reasons"),
     }
+    execute("create table rival_margins (source varchar, order_line_id varchar, margin double)")
     for name, query in steps.items():
         if name == "ml_return_reasons":
             # every line is explained here, not only those that a build flags
@@ -236,10 +237,13 @@ def _entity_days() -> str:
 
 
 def _margins(version: Version) -> str:
-    return scoring_sql.score_query(
-        version.model,
-        features="return_features",
-        keys=f"{CARRIED}, {literal(version.name)} as model_version, true as is_out_of_sample",
+    keys = f"{CARRIED}, {literal(version.name)} as model_version, true as is_out_of_sample"
+    if version.rival is None:
+        return scoring_sql.score_query(version.model, features="return_features", keys=keys)
+    # Scorer fills rival_margins in batches
+    return (
+        f"select {keys}, margin from return_features"
+        " inner join rival_margins using (source, order_line_id)"
     )
 
 

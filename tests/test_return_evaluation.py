@@ -183,7 +183,7 @@ def test_one_feature_alone_is_found_whatever_its_shape() -> None:
 
 def leaks(lines: return_models.Lines, features: tuple[Feature, ...]) -> dict[str, dict]:
     """The leak checks of a fit, by name."""
-    records, _ = return_models.learn(lines, features, today=TODAY, policy=POLICY, random_state=7)
+    records, _, _ = return_models.learn(lines, features, today=TODAY, policy=POLICY, random_state=7)
     return {row["name"]: row for row in records.rows if row["record"] == "leak"}
 
 

@@ -77,7 +77,7 @@ def made_up(count: int, *, signal: float = 1.0, days: int = 400, seed: int = 1) 
 
 
 def learnt(lines: Lines, policy: Policy = POLICY) -> tuple[list[dict], list]:
-    records, models = return_models.learn(
+    records, models, _ = return_models.learn(
         lines, FEATURES, today=TODAY, policy=policy, random_state=7
     )
     return records.rows, models
@@ -212,9 +212,24 @@ def test_versions_share_out_all_lines(good) -> None:
 
 
 def test_another_model_wins_by_more_than_the_margin_only() -> None:
-    areas = {"table": 0.73, "forest": 0.735, "logistic": 0.70}
-    assert candidates.champion(areas, ships="table", min_gain=0.01) == "table"
-    assert candidates.champion(areas, ships="table", min_gain=0.004) == "forest"
+    """And only if it is worse neither in PR-AUC nor in log loss."""
+
+    def of(roc_auc: float, pr_auc: float, log_loss: float) -> dict[str, evaluation.Metric]:
+        values = {"roc_auc": roc_auc, "pr_auc": pr_auc, "log_loss": log_loss}
+        return {
+            name: evaluation.Metric(name, value, None, None, 100) for name, value in values.items()
+        }
+
+    table, forest = of(0.73, 0.40, 0.50), of(0.735, 0.41, 0.49)
+    found = {"table": table, "forest": forest, "logistic": of(0.70, 0.45, 0.48)}
+    assert candidates.champion(found, ships="table", min_gain=0.01) == "table"
+    assert candidates.champion(found, ships="table", min_gain=0.004) == "forest"
+    for worse in (of(0.75, 0.39, 0.49), of(0.75, 0.41, 0.51)):
+        assert (
+            candidates.champion({"table": table, "b": worse}, ships="table", min_gain=0) == "table"
+        )
+    # nothing could be measured: one class only
+    assert candidates.champion({"table": {}, "forest": {}}, ships="table", min_gain=0) == "table"
 
 
 def test_published_tables_give_the_published_scores(demo: Build) -> None:

@@ -51,7 +51,7 @@ returns as (
     select
         source,
         'return' as task,
-        case when record = 'intercept' then 'run' else record end as record,
+        case when record in ('intercept', 'rival') then 'run' else record end as record,
         model,
         trained_on,
         tested_on,
@@ -68,25 +68,39 @@ returns as (
 
 ),
 
+-- who scores in place of the table, if anybody
+rivals as (
+
+    select
+        source,
+        max(model) as model
+    from {{ ref('ml_return_models') }}
+    where record = 'rival'
+    group by source
+
+),
+
 -- the same model by part of what it scored
 slices as (
 
     select
-        source,
+        slices.source,
         'return' as task,
-        record,
-        'table' as model,
+        slices.record,
+        coalesce(rivals.model, 'table') as model,
         cast(null as date) as trained_on,
         cast(null as date) as tested_on,
-        slice_type,
-        slice_id,
-        name,
-        value,
-        lo,
-        hi,
-        n,
+        slices.slice_type,
+        slices.slice_id,
+        slices.name,
+        slices.value,
+        slices.lo,
+        slices.hi,
+        slices.n,
         cast(null as string) as detail
-    from {{ ref('int_return_slices') }}
+    from {{ ref('int_return_slices') }} as slices
+    left join rivals
+        on slices.source = rivals.source
 
 ),
 

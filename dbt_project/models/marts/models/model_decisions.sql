@@ -282,12 +282,24 @@ totals as (
 
 ),
 
+-- who scores in place of the table, if anybody
+rivals as (
+
+    select
+        source,
+        max(model) as model
+    from {{ ref('ml_return_models') }}
+    where record = 'rival'
+    group by source
+
+),
+
 final as (
 
     select
         totals.source,
         'return' as task,
-        'table' as model,
+        coalesce(rivals.model, 'table') as model,
         case
             when totals.threshold_percent is null then totals.rule
             else 'p >= ' || cast(cast(totals.threshold_percent / 100.0 as decimal(3, 2)) as string)
@@ -323,6 +335,8 @@ final as (
             and totals.rule = intervals.rule
             and totals.threshold_percent is not distinct from intervals.threshold_percent
     cross join effects
+    left join rivals
+        on totals.source = rivals.source
 
 )
 

@@ -146,7 +146,7 @@ final as (
         contribution,
         feature_contribution,
         base,
-        rest + listed - named as rest,
+        log_odds - base - named as rest,
         log_odds,
         case form
             when 'guest' then 'An order of a guest: nothing is known of the customer'
