@@ -178,9 +178,9 @@ def champion(
 ) -> str:
     """The model that ships, unless another ranks better and is worse at nothing that counts.
 
-    Better: its ROC-AUC is higher by more than min_gain. What counts besides: the log loss, since what
-    to do follows from probabilities, and PR-AUC, since few lines are acted on. Of several the one
-    with the highest ROC-AUC.
+    Better: its ROC-AUC is higher by more than min_gain. What counts besides: the log loss, since
+    what to do follows from probabilities, and PR-AUC, since few lines are acted on. Of several the
+    one with the highest ROC-AUC.
     """
 
     def gain(kind: str, name: str) -> float:

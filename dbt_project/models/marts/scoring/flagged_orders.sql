@@ -35,6 +35,34 @@ actions as (
 
 ),
 
+-- how often lines came back that stood out as these do, beside all lines whose outcome is known
+lifts as (
+
+    select
+        source,
+        {%- for name, condition in {
+            'risk': "is_high_risk = 1",
+            'returner': "is_high_risk = 0 and segment_name = 'High Returners'",
+        }.items() %}
+        avg(case when {{ condition }} then cast(came_back as double) end) / nullif(avg(came_back), 0)
+            as {{ name }}_lift{{ '' if loop.last else ',' }}
+        {%- endfor %}
+    from (
+        select
+            tests.*,
+            case
+                when
+                    100 * tests.return_probability
+                    >= {{ policy_value('return_high_risk_percent') }}
+                    then 1
+                else 0
+            end as is_high_risk
+        from {{ ref('int_return_tests') }} as tests
+    ) as known
+    group by source
+
+),
+
 main_reasons as (
 
     select
@@ -96,10 +124,16 @@ worded as (
         ranked.*,
         sources.reporting_currency,
         actions.instruction,
+        case
+            when ranked.high_risk_lines > 0 then lifts.risk_lift
+            when ranked.is_of_high_returner then lifts.returner_lift
+        end as past_lift,
         coalesce(action_reasons.sentence, risk_reasons.sentence) as main_reason
     from ranked
     inner join sources
         on ranked.source = sources.source
+    left join lifts
+        on ranked.source = lifts.source
     left join actions
         on
             ranked.source = actions.source
@@ -130,6 +164,7 @@ final as (
             when is_of_high_returner then 'High Returner'
             else 'worth acting'
         end as reason,
+        past_lift,
         cast(order_lines as bigint) as order_lines,
         cast(high_risk_lines as bigint) as high_risk_lines,
         highest_probability,
@@ -165,6 +200,16 @@ final as (
                         ' The customer had sent back ',
                         cast(customer_returned_lines_before as string), ' of ',
                         cast(customer_lines_before as string), ' earlier lines.'
+                    )
+                else ''
+            end,
+            case
+                when high_risk_lines = 0 and is_of_high_returner and past_lift is not null
+                    then
+                    concat(
+                        ' No line of it stands out to the model; lines like these came back ',
+                        cast(cast(past_lift as decimal(18, 1)) as string),
+                        ' times as often as all.'
                     )
                 else ''
             end,
