@@ -326,7 +326,7 @@ def _champions(
     policy: Policy,
     random_state: int,
 ) -> dict[date, candidates.Rival]:
-    """The champion as it was on the days of the tables in use, if it is no model that SQL scores."""
+    """The champion as of the days of the tables in use, if it is no model that SQL scores."""
     if not any(champion in found for found in fitted.values()):
         return {}
     found = {}

@@ -659,7 +659,7 @@ def test_decisions_on_models_are_those_of_a_build_of_that_time(
             "select max(as_of_date) from marts.return_features"
         ).fetchone()
     lines = return_models.lines(columns, features, window=60)
-    records, _ = return_models.learn(
+    records, _, _ = return_models.learn(
         lines, features, today=today.toordinal(), policy=policy, random_state=42
     )
     then = {

@@ -331,7 +331,7 @@ UNTESTED = replace(POLICY, origins=0)  # no rivals, which cost most of the time
 
 
 def decisions(lines: Lines, day: int = TODAY) -> dict[str, dict]:
-    records, _ = return_models.learn(lines, FEATURES, today=day, policy=UNTESTED, random_state=7)
+    records, *_ = return_models.learn(lines, FEATURES, today=day, policy=UNTESTED, random_state=7)
     return promotions(records.rows)
 
 
