@@ -40,13 +40,14 @@ lifts as (
 
     select
         source,
-        {%- for name, condition in {
-            'risk': "is_high_risk = 1",
-            'returner': "is_high_risk = 0 and segment_name = 'High Returners'",
-        }.items() %}
-        avg(case when {{ condition }} then cast(came_back as double) end) / nullif(avg(came_back), 0)
-            as {{ name }}_lift{{ '' if loop.last else ',' }}
-        {%- endfor %}
+        avg(case when is_high_risk = 1 then cast(came_back as double) end)
+        / nullif(avg(came_back), 0) as risk_lift,
+        avg(
+            case
+                when is_high_risk = 0 and segment_name = 'High Returners'
+                    then cast(came_back as double)
+            end
+        ) / nullif(avg(came_back), 0) as returner_lift
     from (
         select
             tests.*,
