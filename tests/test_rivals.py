@@ -102,11 +102,14 @@ def test_batches_are_small_and_do_not_matter(build: Build, monkeypatch: pytest.M
                 connection,
                 version.rival,
                 lines="built.marts.return_features",
-                where="ordered_date > as_of_date - 60",
+                where="ordered_date > as_of_date - 20",
                 into="scored",
             )
             found.append(connection.execute("from scored order by id").fetchall())
-    assert found[0] == found[1] and len(found[0]) > 3000
+    whole, parts = ({key: margin for _, key, margin in scored} for scored in found)
+    assert whole.keys() == parts.keys() and len(whole) == len(found[1]) > 1000
+    # sums of many products may differ in the last digit with the number of rows
+    assert max(abs(margin - parts[key]) for key, margin in whole.items()) <= 1e-9
     assert sizes[0] == len(found[0]) and max(sizes[1:]) < 1000
 
 
