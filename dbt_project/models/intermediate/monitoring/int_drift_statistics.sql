@@ -506,9 +506,9 @@ stated as (
                 measured.batch_known = 0 and measured.reference_known = 0
                 then 'missing everywhere'
             when measured.distinct_values = 1 then 'constant'
+            when measured.chi_square_df = 0 then 'too rare'
             when measured.batch_known = 0 then 'disappeared'
             when measured.reference_known = 0 then 'appeared'
-            when measured.chi_square_df = 0 then 'too rare'
             else 'compared'
         end as outcome,
         {{ chi_square_tail(
