@@ -1,12 +1,16 @@
 """Fixtures: the demo and the real file, each built at most once per test session."""
 
+import os
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 
 import duckdb
 import pytest
+from playwright.sync_api import Browser
 
+from reports import screens
 from tests import support
 
 
@@ -70,3 +74,18 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> support.Build:
     support.write_shop(build.raw / "shop")
     support.build(build, *support.WITHOUT_UNIT_TESTS)
     return build
+
+
+@pytest.fixture(scope="session")
+def chrome() -> Iterator[Browser]:
+    """Debian's chromium, headless, for everything that is a page; one per process."""
+    try:
+        screens.chromium()
+    except FileNotFoundError as error:
+        install = ["apt-get", "install", "--yes", "--no-install-recommends", "chromium"]
+        sudo = ["sudo", "--non-interactive"] if os.geteuid() and shutil.which("sudo") else []
+        done = shutil.which("apt-get") and not subprocess.run([*sudo, *install]).returncode
+        if not done and not os.environ.get("CI"):
+            pytest.skip(str(error))
+    with screens.browser() as browser:
+        yield browser

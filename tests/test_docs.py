@@ -3,16 +3,14 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from reports.screens import chromium
 from retour import docs, lineage
 from tests.support import ROOT, Build, run_dbt
 
@@ -100,20 +98,9 @@ def test_names_from_data_are_inert_in_the_page(tmp_path: Path) -> None:
     assert "<img" not in page
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    path = chromium()
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield started
-        started.close()
-
-
-def opened(browser, page: Path, **options) -> tuple[Page, list[str]]:
+def opened(chrome: Browser, page: Path, **options) -> tuple[Page, list[str]]:
     """A page opened from disk, and what went wrong with it so far."""
-    context = browser.new_context(**options)
+    context = chrome.new_context(**options)
     tab = context.new_page()
     problems: list[str] = []
     tab.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
@@ -126,8 +113,8 @@ def opened(browser, page: Path, **options) -> tuple[Page, list[str]]:
     return tab, problems
 
 
-def test_lineage_opens_from_disk_and_follows_columns(site: Site, browser) -> None:
-    tab, problems = opened(browser, site.folder / "lineage.html")
+def test_lineage_opens_from_disk_and_follows_columns(site: Site, chrome: Browser) -> None:
+    tab, problems = opened(chrome, site.folder / "lineage.html")
     assert tab.inner_text("#about h2") == "marts.kpis_monthly.net_revenue"
     rows = tab.locator("#rows tr").all_inner_texts()
     step = "marts.kpis_monthly.net_revenue\taggregated\tmarts.kpis_daily.gross_revenue"
@@ -151,14 +138,14 @@ def test_lineage_opens_from_disk_and_follows_columns(site: Site, browser) -> Non
     ],
     ids=["light", "dark", "phone"],
 )
-def test_lineage_is_accessible(site: Site, browser, options: dict) -> None:
-    tab, _ = opened(browser, site.folder / "lineage.html", **options)
+def test_lineage_is_accessible(site: Site, chrome: Browser, options: dict) -> None:
+    tab, _ = opened(chrome, site.folder / "lineage.html", **options)
     found = Axe().run(tab)
     assert found.violations_count == 0, found.generate_report()
 
 
-def test_the_pages_of_dbt_open_from_disk_with_our_overview(site: Site, browser) -> None:
-    tab, problems = opened(browser, site.folder / "index.html")
+def test_the_pages_of_dbt_open_from_disk_with_our_overview(site: Site, chrome: Browser) -> None:
+    tab, problems = opened(chrome, site.folder / "index.html")
     tab.wait_for_selector("text=Where does each column come from?", timeout=60_000)
     tab.click("text=marts.kpis_monthly >> nth=-1")
     tab.wait_for_selector("text=kpis_monthly", timeout=60_000)

@@ -5,10 +5,8 @@ What a page shows is compared with queries on the marts, not on the tables that 
 
 import csv
 import io
-import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,20 +38,6 @@ HOSTILE = (
 
 
 # fixtures: one browser for all, each report rendered once
-
-
-@pytest.fixture(scope="session")
-def chrome() -> Iterator[Browser]:
-    try:
-        screens.chromium()
-    except FileNotFoundError as error:
-        install = ["apt-get", "install", "--yes", "--no-install-recommends", "chromium"]
-        sudo = ["sudo", "--non-interactive"] if os.geteuid() and shutil.which("sudo") else []
-        done = shutil.which("apt-get") and not subprocess.run([*sudo, *install]).returncode
-        if not done and not os.environ.get("CI"):
-            pytest.skip(str(error))
-    with screens.browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="session")
