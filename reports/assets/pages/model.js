@@ -33,7 +33,7 @@ RETOUR.page("model", [], function (content, data) {
 
   // can it be trusted this week
   var batches = data.drift_batches.list();
-  var weeks = batches.filter(function (r) { return r.batch_grain === "week"; });
+  var weeks = batches.filter(function (r) { return r.batch_grain === "week" && r.severity !== "no reference"; });
   var newest = weeks[weeks.length - 1];
   var lines = [];
   var health = data.model_health.where({ is_current: true })[0];
@@ -45,7 +45,7 @@ RETOUR.page("model", [], function (content, data) {
   if (!champion) lines.push(["watch", "No model", R.why("model_cards")]);
   if (newest) {
     lines.push([newest.severity === "critical" ? "bad" : newest.severity === "none" ? "good" : "watch",
-      newest.severity === "none" ? "No drift in the data" : "Data: " + newest.severity + " drift", R.plain(newest.sentence) + ". " + R.plain(newest.recommendation) + "."]);
+      newest.severity === "none" ? "No drift in the data" : "Data: " + newest.severity + " drift", R.plain(newest.sentence) + "." + (newest.recommendation ? " " + R.plain(newest.recommendation) + "." : "")]);
   }
   var promotion = data.promotions.list()[0];
   if (promotion) lines.push(["info", "Model of " + R.day(promotion.decided_on) + ": " + promotion.decision, promotion.sentence]);
@@ -97,7 +97,7 @@ RETOUR.page("model", [], function (content, data) {
 
   // drift by week
   R.card(content, { title: "Have the data moved?", sub: "drift score by week, 0 to 100", span: 6, height: 290, sql: ["drift_batches"],
-    empty: weeks.length ? null : missing("drift_batches", "drift_batches"),
+    empty: weeks.length ? null : batches.length ? "Not judged: there is no reference to compare with." : missing("drift_batches", "drift_batches"),
     summary: newest ? "Drift score of the week of " + R.day(newest.batch_start) + ": " + R.num(newest.drift_score, 0) + ", "
       + newest.severity + "." : null,
     note: weeks.length ? "Colour and stripes: severity." + (newest.top_feature ? " Largest change of the newest week: "
@@ -115,7 +115,7 @@ RETOUR.page("model", [], function (content, data) {
         return [{ type: "bar", x: weeks.map(function (r) { return r.batch_start; }), y: weeks.map(function (r) { return r.drift_score; }),
           marker: { color: weeks.map(function (r) { return R.colour(colours[r.severity] || "accent"); }),
             pattern: { shape: weeks.map(function (r) { return { critical: "x", warning: "/", watch: "." }[r.severity] || ""; }),
-              size: 5, solidity: 0.3, fgcolor: R.colour("card") } },
+              size: 5, solidity: 0.3, fillmode: "overlay", fgcolor: R.colour("card") } },
           customdata: weeks.map(function (r) { return [R.text(r.severity), R.words(r.top_feature)]; }),
           hovertemplate: "week of %{x|%-d %B %Y}: %{y:.0f}, %{customdata[0]}<br>%{customdata[1]}<extra></extra>" }];
       }, { xaxis: { type: "date", tickformat: "%-d %b\n%Y", nticks: 7, showgrid: false, tickangle: 0 }, yaxis: { range: [0, 101] } });
@@ -162,7 +162,7 @@ RETOUR.page("model", [], function (content, data) {
       { key: "sentence", label: "In words", long: true }].filter(Boolean);
   }
 
-  if (data.drift_features.rows) {
+  if (newest && data.drift_features.rows) {
     var moved = data.drift_features.list();
     R.card(content, { title: "What moved in the newest week", sql: ["drift_features"], table: { rows: moved, columns: driftColumns() },
       body: function (card) { card.appendChild(R.table(driftColumns(), moved, { caption: "Features", limit: 8, sortable: true })); } });
