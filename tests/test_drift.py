@@ -79,16 +79,15 @@ def known(values: NDArray) -> NDArray:
     return values[~np.isnan(values)]
 
 
-def binned(baseline: NDArray, batch: NDArray) -> tuple[NDArray, NDArray]:
-    """Lines per tenth of the baseline (or member), the missing ones in a bin of their own."""
+def binned(baseline: NDArray, batch: NDArray, *, pooled: bool = False) -> tuple[NDArray, NDArray]:
+    """Lines per tenth of the baseline, or of both (or member); missing in a bin of its own."""
     if baseline.dtype.kind != "f":
         members = np.unique(np.r_[baseline, batch])
         return tuple(
             np.array([(side == one).sum() for one in members]) for side in (baseline, batch)
         )
-    edges = np.unique(
-        np.quantile(known(baseline), np.arange(1, BINS) / BINS, method="inverted_cdf")
-    )
+    values = known(np.r_[baseline, batch] if pooled else baseline)
+    edges = np.unique(np.quantile(values, np.arange(1, BINS) / BINS, method="inverted_cdf"))
     counts = []
     for side in (baseline, batch):
         bins = np.searchsorted(edges, known(side))
@@ -117,7 +116,20 @@ def test_distances_of_bins_are_those_of_scipy(name: str, compared: tuple) -> Non
     row = found[name]
     js = spatial.distance.jensenshannon(one / one.sum(), other / other.sum(), base=2)
     assert row["js_distance"] == pytest.approx(js, abs=1e-9)
+    p = (one + 0.5) / (one.sum() + 0.5 * len(one))
+    q = (other + 0.5) / (other.sum() + 0.5 * len(one))
+    psi = ((q - p) * np.log(q / p)).sum()
+    assert row["psi"] == pytest.approx(psi, abs=1e-9)
+    by_chance = (len(one) - 1) * (1 / one.sum() + 1 / other.sum())
+    assert row["psi_corrected"] == pytest.approx(psi - by_chance, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", (*NUMBERS, "letter"))
+def test_chi_square_is_that_of_scipy(name: str, compared: tuple) -> None:
+    baseline, batch, found = compared
     # no bin of these is rare, so none was merged
+    one, other = binned(baseline[name], batch[name], pooled=True)
+    row = found[name]
     chance = stats.chi2_contingency(np.array([one, other]), correction=False)
     assert row["chi_square_df"] == chance.dof
     assert row["chi_square"] == pytest.approx(chance.statistic, abs=1e-8)
@@ -125,12 +137,22 @@ def test_distances_of_bins_are_those_of_scipy(name: str, compared: tuple) -> Non
     assert row["cramers_v"] == pytest.approx(
         stats.contingency.association(np.array([one, other]).astype(int)), abs=1e-9
     )
-    p = (one + 0.5) / (one.sum() + 0.5 * len(one))
-    q = (other + 0.5) / (other.sum() + 0.5 * len(one))
-    psi = ((q - p) * np.log(q / p)).sum()
-    assert row["psi"] == pytest.approx(psi, abs=1e-9)
-    by_chance = (len(one) - 1) * (1 / one.sum() + 1 / other.sum())
-    assert row["psi_corrected"] == pytest.approx(psi - by_chance, abs=1e-9)
+
+
+def test_p_of_few_lines_is_that_of_all_ways_to_deal_them_out(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    one, other = rng.choice(6, 70) + 0.0, rng.choice(6, 60, p=np.arange(8, 2, -1) / 33) + 0.0
+    row = features(
+        check(write(tmp_path / "a.parquet", x=one), write(tmp_path / "b.parquet", x=other))
+    )["x"]
+    table = np.array(binned(one, other, pooled=True)).astype(int)
+    drawn = stats.random_table(table.sum(axis=1), table.sum(axis=0)).rvs(
+        20_000, method="patefield", random_state=1
+    )
+    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+    chance = ((drawn - expected) ** 2 / expected).sum(axis=(1, 2))
+    assert row["chi_square_df"] == table.shape[1] - 1
+    assert row["psi_p_value"] == pytest.approx((chance >= row["chi_square"]).mean(), abs=0.006)
 
 
 def test_p_of_ks_is_the_exact_mid_p_without_ties(tmp_path: Path) -> None:
@@ -154,7 +176,7 @@ def test_p_of_ks_is_the_exact_mid_p_without_ties(tmp_path: Path) -> None:
 
 def test_p_of_ks_of_a_flag_is_that_of_two_shares(compared: tuple) -> None:
     baseline, batch, found = compared
-    one, other = binned(baseline["flag"], batch["flag"])
+    one, other = binned(baseline["flag"], batch["flag"], pooled=True)
     exact = stats.chi2_contingency(np.array([one, other]), correction=False).pvalue
     assert found["flag"]["ks_p_value"] == pytest.approx(exact, abs=1e-6)
 

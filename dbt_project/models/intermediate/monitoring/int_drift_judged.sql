@@ -207,8 +207,8 @@ deviating as (
 
     select
         *,
-        chi_square / dispersion as quiet_chi_square,
-        {{ chi_square_deviate('(chi_square / dispersion)', 'chi_square_df') }} as deviate
+        tested_chi_square / dispersion as quiet_chi_square,
+        {{ chi_square_deviate('(tested_chi_square / dispersion)', 'tested_df') }} as deviate
     from sized
 
 ),
@@ -219,7 +219,7 @@ judged as (
         *,
         case
             when outcome in ('compared', 'disappeared', 'appeared')
-                then {{ chi_square_tail('deviate', 'quiet_chi_square', 'chi_square_df') }}
+                then {{ chi_square_tail('deviate', 'quiet_chi_square', 'tested_df') }}
         end as p_value
     from deviating
 

@@ -249,17 +249,9 @@ bins as (
 counted as (
 
     select
-        bins.*,
-        count(*) over (partition by comparison_no, feature) as bin_count,
-        case
-            when
-                (batch_lines + reference_lines) * least(batch_count, reference_count)
-                / (batch_count + reference_count) >= limits.min_expected_lines
-                then bin
-            else -9
-        end as tested_bin
+        *,
+        count(*) over (partition by comparison_no, feature) as bin_count
     from bins
-    cross join limits
     where batch_count > 0 and reference_count > 0
 
 ),
@@ -332,18 +324,59 @@ distances as (
 
 ),
 
+-- the test has bins of its own, tenths of both sides together: tenths of the reference hold the same
+-- number of its lines by construction, as no sample does, and a test of a hundred lines feels that
+test_bins as (
+
+    select
+        shared.comparison_no,
+        shared.feature,
+        case
+            when shared.is_missing then -1
+            when shared.member is not null then least(shared.member_rank, limits.categories + 1)
+            else
+                least(
+                    limits.bins,
+                    floor(
+                        limits.bins * (
+                            shared.reference_below - shared.reference_lines
+                            + shared.batch_below - shared.batch_lines
+                        ) / (shared.reference_known + shared.batch_known)
+                    ) + 1
+                )
+        end as test_bin,
+        shared.batch_count,
+        shared.reference_count,
+        sum(shared.batch_lines) as batch_lines,
+        sum(shared.reference_lines) as reference_lines
+    from shared
+    cross join limits
+    where shared.batch_count > 0 and shared.reference_count > 0
+    group by 1, 2, 3, 4, 5
+
+),
+
 rare as (
 
     select
-        comparison_no,
-        feature,
-        tested_bin,
-        max(batch_count) as batch_count,
-        max(reference_count) as reference_count,
-        sum(batch_lines) as batch_lines,
-        sum(reference_lines) as reference_lines
-    from counted
-    group by comparison_no, feature, tested_bin
+        test_bins.comparison_no,
+        test_bins.feature,
+        case
+            when
+                (test_bins.batch_lines + test_bins.reference_lines)
+                * least(test_bins.batch_count, test_bins.reference_count)
+                / (test_bins.batch_count + test_bins.reference_count)
+                >= limits.min_expected_lines
+                then test_bins.test_bin
+            else -9
+        end as tested_bin,
+        max(test_bins.batch_count) as batch_count,
+        max(test_bins.reference_count) as reference_count,
+        sum(test_bins.batch_lines) as batch_lines,
+        sum(test_bins.reference_lines) as reference_lines
+    from test_bins
+    cross join limits
+    group by 1, 2, 3
 
 ),
 
@@ -393,6 +426,8 @@ squares as (
         comparison_no,
         feature,
         cast(count(*) - 1 as bigint) as chi_square_df,
+        max(batch_count) as batch_count,
+        max(reference_count) as reference_count,
         cast(
             sum(
                 cast(
@@ -407,9 +442,66 @@ squares as (
                     as decimal(38, 12)
                 )
             ) as double
-        ) as chi_square
+        ) as chi_square,
+        cast(
+            sum(
+                cast(
+                    (batch_count + reference_count) / (batch_lines + reference_lines)
+                    as decimal(38, 12)
+                )
+            ) as double
+        ) as inverse_shares
     from tested
     group by comparison_no, feature
+
+),
+
+-- mean and variance of the statistic in small samples, given both margins (Haldane 1940, Dawson 1954)
+moments as (
+
+    select
+        *,
+        batch_count + reference_count as lines,
+        (batch_count + reference_count) * chi_square_df / (batch_count + reference_count - 1)
+            as mean,
+        case
+            when chi_square_df >= 4 and batch_count + reference_count > 3
+                then
+                    2 * (batch_count + reference_count) / (batch_count + reference_count - 3)
+                    * (
+                        (batch_count + reference_count - 2)
+                        / (batch_count + reference_count - 1)
+                        - (
+                            (batch_count + reference_count)
+                            * (1 / batch_count + 1 / reference_count) - 4
+                        ) / (batch_count + reference_count - 2)
+                    )
+                    * (
+                        chi_square_df * (batch_count + reference_count - chi_square_df - 1)
+                        / (batch_count + reference_count - 1)
+                        - (inverse_shares - (chi_square_df + 1) * (chi_square_df + 1))
+                        / (batch_count + reference_count - 2)
+                    )
+                    + power(batch_count + reference_count, 2) / (batch_count + reference_count - 1)
+                    * (
+                        (batch_count + reference_count)
+                        * (1 / batch_count + 1 / reference_count) - 4
+                    ) / (batch_count + reference_count - 2)
+                    * (inverse_shares - (chi_square_df + 1) * (chi_square_df + 1))
+                    / (batch_count + reference_count - 2)
+        end as variance
+    from squares
+
+),
+
+-- as a chi-square variable of other scale and degrees; few degrees are exact enough as they are
+rescaled as (
+
+    select
+        *,
+        coalesce(2 * mean * mean / nullif(variance, 0), chi_square_df) as tested_df,
+        chi_square * coalesce(2 * mean / nullif(variance, 0), 1) as tested_chi_square
+    from moments
 
 ),
 
@@ -465,9 +557,11 @@ measured as (
         distances.unseen_share,
         scaled.ks_statistic,
         cast(scaled.wasserstein as double) as wasserstein_distance,
-        squares.chi_square,
-        squares.chi_square_df,
-        {{ chi_square_deviate('squares.chi_square', 'squares.chi_square_df') }}
+        rescaled.chi_square,
+        rescaled.chi_square_df,
+        rescaled.tested_chi_square,
+        rescaled.tested_df,
+        {{ chi_square_deviate('rescaled.tested_chi_square', 'rescaled.tested_df') }}
             as chi_square_deviate,
         scaled.ks_scaled,
         {%- for side, share in {'left': 'scaled.last_share', 'right': '(1 - scaled.first_share)'}.items() %}
@@ -481,7 +575,7 @@ measured as (
         on
             asked.comparison_no = totals.comparison_no
             and asked.feature = totals.feature
-    {%- for table_name in ['distances', 'scaled', 'squares', 'points'] %}
+    {%- for table_name in ['distances', 'scaled', 'rescaled', 'points'] %}
     left join {{ table_name }}
         on
             asked.comparison_no = {{ table_name }}.comparison_no
@@ -512,7 +606,7 @@ stated as (
             else 'compared'
         end as outcome,
         {{ chi_square_tail(
-            'measured.chi_square_deviate', 'measured.chi_square', 'measured.chi_square_df'
+            'measured.chi_square_deviate', 'measured.tested_chi_square', 'measured.tested_df'
         ) }} as chi_square_p_value,
         least(
             1,
@@ -568,6 +662,8 @@ final as (
         psi - (bin_count - 1) * (1 / batch_lines + 1 / reference_lines) as psi_corrected,
         chi_square,
         chi_square_df,
+        tested_chi_square,
+        tested_df,
         case when outcome in ('compared', 'disappeared', 'appeared') then chi_square_p_value end
             as psi_p_value,
         ks_statistic,
