@@ -58,6 +58,7 @@ def main(report: Path, folder: Path) -> None:
             context = chrome.new_context(
                 viewport={"width": width, "height": height}, color_scheme=scheme
             )
+            context.set_default_timeout(180_000)
             page = context.new_page()
             for name, address in addresses(report, page):
                 page.goto("about:blank")

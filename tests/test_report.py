@@ -57,6 +57,8 @@ class Opened:
 
     def __init__(self, browser: Browser, **options) -> None:
         self.context = browser.new_context(**options)
+        # a busy machine is no fault of the page
+        self.context.set_default_timeout(180_000)
         self.page = self.context.new_page()
         self.errors: list[str] = []
         self.requests: list[str] = []
