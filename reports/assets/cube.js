@@ -264,7 +264,8 @@
         { key: "sentence", label: "In words", long: true }] },
       body: function (card) {
         card.appendChild(h("ul", { class: "statements" }, open.slice(0, 8).concat(closed).map(function (row) {
-          var name = R.words(row.entity_type) + " " + R.cut(row.entity_id, 60);
+          var name = row.entity_type === "all" ? "The whole source"
+            : R.words(row.entity_type) + " " + R.cut(row.entity_id, 60);
           return h("li", { class: "statement " + (row.status === "closed" ? "info"
             : row.severity === "critical" ? "bad" : "watch") },
           h("p", { class: "head" }, row.entity_type === "seller"

@@ -5,7 +5,7 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
   var cube = R.cube(data);
   var w = R.window();
   R.salesFigures(content, data, cube);
-  R.dailyRate(content, data, cube, 8);
+  R.dailyRate(content, data, cube, R.names("c") ? 8 : 12);
 
   // by category, with the interval of each
   var chosen = R.chosen("c");
@@ -17,7 +17,7 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
   bars.sort(function (a, b) { return b.adjusted_rate - a.adjusted_rate; });
   var overall = R.rate(data, { c: 0 });
   R.card(content, {
-    title: "Return rate by category", span: 4, height: Math.max(220, 60 + 30 * bars.length), sql: ["rates"],
+    title: "Return rate by category", span: R.names("c") ? 4 : 12, height: Math.max(220, 60 + 30 * bars.length), sql: ["rates"],
     sub: "last " + w + " days",
     empty: !R.names("c") ? R.why("category_performance") : bars.length ? null
       : cube.total(0, w).lines ? R.why("return_rates") : "No orders match.",
@@ -95,7 +95,7 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
   var sellers = data.excess_sellers.where({ window_days: w === 90 ? 365 : 90 });
   var days = w === 90 ? 365 : 90;
   R.card(content, {
-    title: "Sellers with the most excess returns", span: 8, sql: ["excess_sellers"],
+    title: "Sellers with the most excess returns", span: sellers.length ? 8 : 12, sql: ["excess_sellers"],
     sub: "against the same goods and customers of others, last " + days + " days",
     empty: sellers.length ? null : R.why("seller_risk"),
     table: { rows: sellers, columns: sellerColumns(true) },
@@ -119,5 +119,5 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
       { key: "risk_tier", label: "Tier", cell: plain ? null : function (row) { return R.tier(row.risk_tier); } }];
   }
 
-  R.alertList(content, data.alerts.list());
+  R.alertList(content, data.alerts.list(), { span: sellers.length ? 4 : 12 });
 });
