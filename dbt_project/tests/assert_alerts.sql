@@ -113,7 +113,7 @@ where
 union all
 
 select
-    'who is watched has an effect that is probably large, and no open alert of that metric' as claim,
+    'who is watched has a large effect, and no open alert of that metric' as claim,
     alerts.source,
     alerts.alert_id as example
 from alerts

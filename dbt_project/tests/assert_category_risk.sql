@@ -1,4 +1,8 @@
--- category_risk has one row per key and judges every sold line of its windows, its ratios and excesses
--- follow from what stands beside them, and ranks are a count
+-- category_risk has one row per key and judges every sold line of its windows, its ratios and
+-- excesses follow from what stands beside them, and ranks are a count
 
-{{ risk_claims('category_risk', 'category', 'order_lines.is_sale') }}
+{{ risk_claims(
+    'category_risk',
+    'category',
+    'order_lines.is_sale'
+) }}

@@ -68,7 +68,13 @@ entity_weeks as (
         weeks.entity_type,
         weeks.week_no,
         coalesce(valid.dispersion, 1) as dispersion
-    from (select distinct source, entity_type, week_no from weeks) as weeks
+    from (
+        select distinct
+            source,
+            entity_type,
+            week_no
+        from weeks
+    ) as weeks
     left join valid
         on
             weeks.source = valid.source
@@ -150,7 +156,9 @@ fitted as (
         week_no,
         case
             when max(members) >= {{ policy_value('risk_min_peers') }}
-                then min(case when cut_square <= members * square_mean or spread = 1 then spread end)
+                then min(
+                    case when cut_square <= members * square_mean or spread = 1 then spread end
+                )
         end as null_spread
     from squared
     group by source, entity_type, week_no

@@ -359,7 +359,8 @@ final as (
         )
         and (
             entities.entity_type <> 'product'
-            or framed.lines_young + framed.year_sold >= {{ policy_value('alert_min_product_lines') }}
+            or framed.lines_young + framed.year_sold
+            >= {{ policy_value('alert_min_product_lines') }}
         )
 
 )

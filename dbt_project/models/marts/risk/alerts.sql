@@ -336,7 +336,9 @@ final as (
                 when not named.is_open
                     then concat(
                         'Probably at least ',
-                        {{ whole_number_text(policy_value('alert_min_effect_percent') ~ ' - 100') }},
+                        {{ whole_number_text(
+                            policy_value('alert_min_effect_percent') ~ ' - 100'
+                        ) }},
                         ' % too many, but not beyond doubt. '
                     )
                 else ''
