@@ -1,5 +1,5 @@
--- drift_false_alarms: every source whose weeks are judged is tried in each of the three ways, and what
--- does not depend on luck holds: no alarm without a try, rates are alarms over tries
+-- drift_false_alarms: every source whose weeks are judged is tried, and what does not depend on
+-- luck holds: no alarm without a try, rates are alarms over tries
 
 with alarms as (
 

@@ -81,15 +81,15 @@ steps as (
 
     select
         features.source,
-        {%- for feature in drift_numbers() if feature not in outcomes + ['deep_discount'] %}
+    {%- for feature in drift_numbers() if feature not in outcomes + ['deep_discount'] %}
         {{ drift_step(
             'stddev_pop(cast(cast(features.' ~ feature ~ ' as int) as double))'
             if feature == 'is_guest'
             else 'stddev_pop(cast(features.' ~ feature ~ ' as double))',
             'max(limits.cells_per_sd)'
         ) }} as {{ feature }}_step
-        {{- ',' if not loop.last }}
-        {%- endfor %}
+    {{- ',' if not loop.last }}
+    {%- endfor %}
     from features
     cross join limits
     group by features.source
@@ -175,7 +175,9 @@ draws as (
         source,
         cast(floor(draw_no / resample_lines) as int) as run_no,
         cast(
-            floor(pool_lines * {{ hash_share("concat(source, ' drift ', cast(draw_no as string))") }})
+            floor(
+                pool_lines * {{ hash_share("concat(source, ' drift ', cast(draw_no as string))") }}
+            )
             as bigint
         ) as line_no
     from numbered_draws

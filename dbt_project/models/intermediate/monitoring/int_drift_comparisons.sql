@@ -118,29 +118,33 @@ referenced as (
 ),
 
 -- draws of quiet lines, as they are and after a shift, against what they were drawn from
+tried as (
+
+    select
+        source,
+        max(as_of_date) as as_of_date,
+        {{ each_number('0', policy_value('drift_resamples')) }} as run_no
+    from days
+    group by source
+
+),
+
 tries as (
+
+    {%- for period_grain in ['resample', 'shift one', 'shift two'] %}
 
     select
         source,
         as_of_date,
-        period_grain,
+        '{{ period_grain }}' as period_grain,
         {{ date_of('run_no') }} as period_start,
-        concat(period_grain, ' ', cast(run_no as string)) as batch
-    from (
-        select
-            sources.source,
-            sources.as_of_date,
-            grains.period_grain,
-            {{ each_number('0', policy_value('drift_resamples')) }} as run_no
-        from (select source, max(as_of_date) as as_of_date from days group by source) as sources
-        cross join (
-            select 'resample' as period_grain
-            union all
-            select 'shift one' as period_grain
-            union all
-            select 'shift two' as period_grain
-        ) as grains
-    ) as runs
+        concat('{{ period_grain }} ', cast(run_no as string)) as batch
+    from tried
+    {%- if not loop.last %}
+
+    union all
+    {%- endif %}
+    {%- endfor %}
 
 ),
 

@@ -90,7 +90,7 @@ earlier as (
             and dated.reference = before.reference
             and dated.feature = before.feature
             and before.batch_grain = 'week'
-            and before.batch_start < dated.batch_start
+            and dated.batch_start > before.batch_start
             and {{ days_between('before.batch_start', 'dated.batch_start') }} <= 182
     where before.outcome = 'compared' and dated.batch_grain in ('week', 'day')
 
@@ -262,12 +262,12 @@ adjusted as (
         case
             when p_value is not null
                 then
-                    least(
-                        1,
-                        min(p_value * family_size / p_rank) over (
-                            partition by source order by coalesce(p_value, 2) desc
-                        )
+                least(
+                    1,
+                    min(p_value * family_size / p_rank) over (
+                        partition by source order by coalesce(p_value, 2) desc
                     )
+                )
         end as q_value
     from ranked
 

@@ -1,5 +1,5 @@
--- How far each feature of each batch is from its reference, and how likely chance alone is to move it
--- as far.
+-- How far each feature of each batch is from its reference, and how likely chance alone is to move
+-- it as far.
 
 -- numbers are faster to group by than names
 with comparisons as (
@@ -130,14 +130,14 @@ shared as (
         case
             when totals.batch_known > 0 and totals.reference_known > 0 and not ordered.is_missing
                 then
-                    ordered.batch_below / totals.batch_known
-                    - ordered.reference_below / totals.reference_known
+                ordered.batch_below / totals.batch_known
+                - ordered.reference_below / totals.reference_known
         end as share_gap,
         case
             when not ordered.is_missing
                 then
-                    (ordered.batch_below + ordered.reference_below)
-                    / (totals.batch_known + totals.reference_known)
+                (ordered.batch_below + ordered.reference_below)
+                / (totals.batch_known + totals.reference_known)
         end as pooled_below
     from ordered
     inner join totals
@@ -216,12 +216,18 @@ points as (
 
 ),
 
--- tenths of the reference, or its members; missing is -1, unseen 0
-bins as (
+-- tenths of the reference, or its members; missing is -1, unseen 0. The test has bins of its own,
+-- tenths of both sides together: tenths of the reference hold equally many of its lines by
+-- construction, as no sample does, and a test of a hundred lines feels that
+binned as (
 
     select
         shared.comparison_no,
         shared.feature,
+        shared.batch_count,
+        shared.reference_count,
+        shared.batch_lines,
+        shared.reference_lines,
         case
             when shared.is_missing then -1
             when shared.member is not null and shared.reference_lines = 0 then 0
@@ -236,13 +242,38 @@ bins as (
                     ) + 1
                 )
         end as bin,
-        shared.batch_count,
-        shared.reference_count,
-        sum(shared.batch_lines) as batch_lines,
-        sum(shared.reference_lines) as reference_lines
+        case
+            when shared.is_missing then -1
+            when shared.member is not null then least(shared.member_rank, limits.categories + 1)
+            else
+                least(
+                    limits.bins,
+                    floor(
+                        limits.bins * (
+                            shared.reference_below - shared.reference_lines
+                            + shared.batch_below - shared.batch_lines
+                        ) / (shared.reference_known + shared.batch_known)
+                    ) + 1
+                )
+        end as test_bin
     from shared
     cross join limits
-    group by 1, 2, 3, 4, 5
+    where shared.batch_count > 0 and shared.reference_count > 0
+
+),
+
+bins as (
+
+    select
+        comparison_no,
+        feature,
+        bin,
+        batch_count,
+        reference_count,
+        sum(batch_lines) as batch_lines,
+        sum(reference_lines) as reference_lines
+    from binned
+    group by comparison_no, feature, bin, batch_count, reference_count
 
 ),
 
@@ -252,7 +283,6 @@ counted as (
         *,
         count(*) over (partition by comparison_no, feature) as bin_count
     from bins
-    where batch_count > 0 and reference_count > 0
 
 ),
 
@@ -280,21 +310,25 @@ distances as (
                     case
                         when batch_lines > 0
                             then
-                                batch_lines / batch_count * ln(
-                                    2 * batch_lines / batch_count
-                                    / (batch_lines / batch_count
-                                        + reference_lines / reference_count)
+                            batch_lines / batch_count * ln(
+                                2 * batch_lines / batch_count
+                                / (
+                                    batch_lines / batch_count
+                                    + reference_lines / reference_count
                                 )
+                            )
                         else 0
                     end
                     + case
                         when reference_lines > 0
                             then
-                                reference_lines / reference_count * ln(
-                                    2 * reference_lines / reference_count
-                                    / (batch_lines / batch_count
-                                        + reference_lines / reference_count)
+                            reference_lines / reference_count * ln(
+                                2 * reference_lines / reference_count
+                                / (
+                                    batch_lines / batch_count
+                                    + reference_lines / reference_count
                                 )
+                            )
                         else 0
                     end
                 ) / (2 * ln(cast(2 as double))) as decimal(28, 15)
@@ -324,43 +358,25 @@ distances as (
 
 ),
 
--- the test has bins of its own, tenths of both sides together: tenths of the reference hold the same
--- number of its lines by construction, as no sample does, and a test of a hundred lines feels that
 test_bins as (
 
     select
-        shared.comparison_no,
-        shared.feature,
-        case
-            when shared.is_missing then -1
-            when shared.member is not null then least(shared.member_rank, limits.categories + 1)
-            else
-                least(
-                    limits.bins,
-                    floor(
-                        limits.bins * (
-                            shared.reference_below - shared.reference_lines
-                            + shared.batch_below - shared.batch_lines
-                        ) / (shared.reference_known + shared.batch_known)
-                    ) + 1
-                )
-        end as test_bin,
-        shared.batch_count,
-        shared.reference_count,
-        sum(shared.batch_lines) as batch_lines,
-        sum(shared.reference_lines) as reference_lines
-    from shared
-    cross join limits
-    where shared.batch_count > 0 and shared.reference_count > 0
-    group by 1, 2, 3, 4, 5
+        comparison_no,
+        feature,
+        test_bin,
+        batch_count,
+        reference_count,
+        sum(batch_lines) as batch_lines,
+        sum(reference_lines) as reference_lines
+    from binned
+    group by comparison_no, feature, test_bin, batch_count, reference_count
 
 ),
 
-rare as (
+sized as (
 
     select
-        test_bins.comparison_no,
-        test_bins.feature,
+        test_bins.*,
         case
             when
                 (test_bins.batch_lines + test_bins.reference_lines)
@@ -369,14 +385,24 @@ rare as (
                 >= limits.min_expected_lines
                 then test_bins.test_bin
             else -9
-        end as tested_bin,
-        max(test_bins.batch_count) as batch_count,
-        max(test_bins.reference_count) as reference_count,
-        sum(test_bins.batch_lines) as batch_lines,
-        sum(test_bins.reference_lines) as reference_lines
+        end as tested_bin
     from test_bins
     cross join limits
-    group by 1, 2, 3
+
+),
+
+rare as (
+
+    select
+        comparison_no,
+        feature,
+        tested_bin,
+        max(batch_count) as batch_count,
+        max(reference_count) as reference_count,
+        sum(batch_lines) as batch_lines,
+        sum(reference_lines) as reference_lines
+    from sized
+    group by comparison_no, feature, tested_bin
 
 ),
 
@@ -397,26 +423,37 @@ ranked as (
 
 ),
 
+merged as (
+
+    select
+        ranked.*,
+        case
+            when
+                ranked.tested_bin = -9
+                and (ranked.batch_lines + ranked.reference_lines)
+                * least(ranked.batch_count, ranked.reference_count)
+                / (ranked.batch_count + ranked.reference_count)
+                < limits.min_expected_lines / 20.0
+                then 1
+            else ranked.size_rank
+        end as merged_rank
+    from ranked
+    cross join limits
+
+),
+
 tested as (
 
     select
         comparison_no,
         feature,
-        case
-            when
-                tested_bin = -9
-                and (batch_lines + reference_lines) * least(batch_count, reference_count)
-                / (batch_count + reference_count)
-                < {{ policy_value('drift_min_expected_lines') }} / 20.0
-                then 1
-            else size_rank
-        end as size_rank,
+        merged_rank,
         max(batch_count) as batch_count,
         max(reference_count) as reference_count,
         sum(batch_lines) as batch_lines,
         sum(reference_lines) as reference_lines
-    from ranked
-    group by 1, 2, 3
+    from merged
+    group by comparison_no, feature, merged_rank
 
 ),
 
@@ -456,7 +493,8 @@ squares as (
 
 ),
 
--- mean and variance of the statistic in small samples, given both margins (Haldane 1940, Dawson 1954)
+-- mean and variance of the statistic in small samples, given both margins (Haldane 1940, Dawson
+-- 1954)
 moments as (
 
     select
@@ -467,28 +505,28 @@ moments as (
         case
             when chi_square_df >= 4 and batch_count + reference_count > 3
                 then
-                    2 * (batch_count + reference_count) / (batch_count + reference_count - 3)
-                    * (
-                        (batch_count + reference_count - 2)
-                        / (batch_count + reference_count - 1)
-                        - (
-                            (batch_count + reference_count)
-                            * (1 / batch_count + 1 / reference_count) - 4
-                        ) / (batch_count + reference_count - 2)
-                    )
-                    * (
-                        chi_square_df * (batch_count + reference_count - chi_square_df - 1)
-                        / (batch_count + reference_count - 1)
-                        - (inverse_shares - (chi_square_df + 1) * (chi_square_df + 1))
-                        / (batch_count + reference_count - 2)
-                    )
-                    + power(batch_count + reference_count, 2) / (batch_count + reference_count - 1)
-                    * (
+                2 * (batch_count + reference_count) / (batch_count + reference_count - 3)
+                * (
+                    (batch_count + reference_count - 2)
+                    / (batch_count + reference_count - 1)
+                    - (
                         (batch_count + reference_count)
                         * (1 / batch_count + 1 / reference_count) - 4
                     ) / (batch_count + reference_count - 2)
-                    * (inverse_shares - (chi_square_df + 1) * (chi_square_df + 1))
+                )
+                * (
+                    chi_square_df * (batch_count + reference_count - chi_square_df - 1)
+                    / (batch_count + reference_count - 1)
+                    - (inverse_shares - (chi_square_df + 1) * (chi_square_df + 1))
                     / (batch_count + reference_count - 2)
+                )
+                + power(batch_count + reference_count, 2) / (batch_count + reference_count - 1)
+                * (
+                    (batch_count + reference_count)
+                    * (1 / batch_count + 1 / reference_count) - 4
+                ) / (batch_count + reference_count - 2)
+                * (inverse_shares - (chi_square_df + 1) * (chi_square_df + 1))
+                / (batch_count + reference_count - 2)
         end as variance
     from squares
 
@@ -564,7 +602,9 @@ measured as (
         {{ chi_square_deviate('rescaled.tested_chi_square', 'rescaled.tested_df') }}
             as chi_square_deviate,
         scaled.ks_scaled,
-        {%- for side, share in {'left': 'scaled.last_share', 'right': '(1 - scaled.first_share)'}.items() %}
+        {%- for side, share in [
+            ('left', 'scaled.last_share'), ('right', '(1 - scaled.first_share)')
+        ] %}
         scaled.ks_scaled / sqrt(nullif({{ share }} * (1 - {{ share }}), 0)) as {{ side }}_deviate,
         scaled.ks_scaled * (2 * {{ share }} - 1) / sqrt(nullif({{ share }} * (1 - {{ share }}), 0))
             as {{ side }}_turned,

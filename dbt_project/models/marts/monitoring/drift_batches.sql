@@ -160,8 +160,8 @@ tested as (
 
     select
         summed.*,
-        count(p_value) over (partition by source order by p_value) as p_rank,
-        count(p_value) over (partition by source) as family_size
+        count(summed.p_value) over (partition by summed.source order by summed.p_value) as p_rank,
+        count(summed.p_value) over (partition by summed.source) as family_size
     from summed
 
 ),
@@ -173,12 +173,12 @@ adjusted as (
         case
             when p_value is not null
                 then
-                    least(
-                        1,
-                        min(p_value * family_size / p_rank) over (
-                            partition by source order by coalesce(p_value, 2) desc
-                        )
+                least(
+                    1,
+                    min(p_value * family_size / p_rank) over (
+                        partition by source order by coalesce(p_value, 2) desc
                     )
+                )
         end as q_value
     from tested
 

@@ -1,5 +1,5 @@
--- How often the alarms of this warehouse go off: on draws of its own quiet lines, on its past weeks,
--- and after shifts that are injected into those draws.
+-- How often the alarms of this warehouse go off: on draws of its own quiet lines, on its past
+-- weeks, and after shifts that are injected into those draws.
 
 with statistics as (
 
@@ -25,6 +25,17 @@ limits as (
         cast({{ policy_value('drift_alpha_percent') }} as double) / 100 as alpha,
         {{ policy_value('drift_quiet_windows') }} as quiet_windows,
         1.959963985 as z
+
+),
+
+scores as (
+
+    select
+        severity,
+        score_min
+    from {{ ref('policy_drift_severities') }}
+    where severity in ('watch', 'warning')
+
 ),
 
 -- the features of one draw as a whole: the Cauchy combination, as in drift_batches
@@ -160,31 +171,14 @@ tried as (
     select
         batches.source,
         'quiet weeks' as tried_on,
-        severities.tested,
-        case
-            when severities.tested = 'severity watch or more' and batches.drift_score >= watch_min
-                then 1
-            when
-                severities.tested = 'severity warning or more' and batches.drift_score >= warning_min
-                then 1
-            else 0
-        end as is_alarm
+        concat('severity ', scores.severity, ' or more') as tested,
+        case when batches.drift_score >= scores.score_min then 1 else 0 end as is_alarm
     from batches
     inner join quiet
         on
             batches.source = quiet.source
             and batches.batch = quiet.batch
-    cross join (
-        select 'severity watch or more' as tested
-        union all
-        select 'severity warning or more' as tested
-    ) as severities
-    cross join (
-        select
-            max(case when severity = 'watch' then score_min end) as watch_min,
-            max(case when severity = 'warning' then score_min end) as warning_min
-        from {{ ref('policy_drift_severities') }}
-    ) as scores
+    cross join scores
     where batches.drift_score is not null
 
 ),
@@ -229,7 +223,7 @@ final as (
         ) as alarm_rate_{{ side }},
         {%- endfor %}
         case when counted.tried_on <> 'injected shift' and counted.tested like 'a %'
-            then limits.alpha
+                then limits.alpha
         end as intended_rate,
         dates.as_of_date
     from counted
