@@ -45,6 +45,7 @@ current_weeks as (
         as_of_date,
         {{ week_start(dbt.dateadd('day', -6, 'as_of_date')) }} as week_start
     from {{ ref('int_sources') }}
+    where as_of_date is not null
 
 ),
 
