@@ -280,6 +280,7 @@ def test_on_request_a_build_fits_anew(
     path.write_bytes(b"saved")
     there: list[bool] = []
     monkeypatch.setattr(build, "run_dbt", lambda *_: there.append(path.exists()))
+    monkeypatch.setattr(build.lineage, "refresh", lambda *_: None)
     monkeypatch.setattr(build, "publish", lambda warehouse: Published(warehouse, 0, 0))
     build.build(build.Settings(warehouse=tmp_path / "w.duckdb", refit=refit), io.StringIO())
     assert there[0] is not refit

@@ -1,5 +1,5 @@
--- How far chance and ordinary differences move returns, as known in each replayed week: what lines of
--- one order have in common, and how much the ratios of ordinary sellers and products differ. The
+-- How far chance and ordinary differences move returns, as known in each replayed week: what lines
+-- of one order have in common, and how much the ratios of ordinary sellers and products differ. The
 -- latter is fitted every thirteenth week as in int_risk_spreads: squares cut off at the tenth and
 -- ninetieth percentile, the smallest spread of a grid that explains what is seen.
 

@@ -43,7 +43,14 @@ series as (
     select
         *,
         row_number() over (order by source, entity_type, entity_id, metric) as series_no
-    from (select distinct source, entity_type, entity_id, metric from candidates) as named
+    from (
+        select distinct
+            source,
+            entity_type,
+            entity_id,
+            metric
+        from candidates
+    ) as named
 
 ),
 
@@ -121,7 +128,7 @@ judged as (
 followed as (
 
     select
-        judged.*,
+        *,
         100 * large_probability >= {{ policy_value('alert_watch_percent') }} as is_likely,
         lag(week_no) over (partition by series_no order by week_no) as previous_week,
         case

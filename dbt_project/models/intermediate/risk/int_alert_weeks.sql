@@ -167,7 +167,13 @@ entities as (
     select
         *,
         row_number() over (order by source, entity_type, entity_id) as entity_no
-    from (select distinct source, entity_type, entity_id from rated) as named
+    from (
+        select distinct
+            source,
+            entity_type,
+            entity_id
+        from rated
+    ) as named
 
 ),
 
@@ -209,6 +215,14 @@ lags as (
 
 {%- set facts = ['came', 'expected', 'squares', 'variance'] %}
 {%- set ends = ['came', 'expected'] %}
+{%- set year = 'range between 51 preceding and ' ~ reach ~ ' preceding' %}
+{%- set past = 'range between 60 preceding and ' ~ reach ~ ' preceding' %}
+{%- set next = 'range between 1 following and 26 following' %}
+{%- set frames = [
+    ('year', 'came', year), ('year', 'expected', year), ('year', 'squares', year),
+    ('year', 'variance', year), ('past', 'came', past), ('past', 'expected', past),
+    ('next', 'came', next), ('next', 'expected', next),
+] %}
 
 -- a week's sales as known some weeks later
 known as (
@@ -274,25 +288,17 @@ framed as (
 
     select
         *,
-        {%- for name, frame, columns in [
-            (
-                'year', 'range between 51 preceding and ' ~ reach ~ ' preceding',
-                ['sold'] + facts,
-            ),
-            ('past', 'range between 60 preceding and ' ~ reach ~ ' preceding', ends),
-            ('next', 'range between 1 following and 26 following', ends),
-        ] %}
-        {%- set outer_loop = loop %}
-        {%- for column in columns %}
+        {%- for name, column, frame in frames %}
         coalesce(
-            sum({{ column if column == 'sold' else 'complete_' ~ column }}) over (
+            sum(complete_{{ column }}) over (
                 partition by entity_no order by week_no {{ frame }}
             ),
             0
-        ) as {{ name }}_{{ column }}
-        {%- if not (loop.last and outer_loop.last) %},{% endif %}
+        ) as {{ name }}_{{ column }},
         {%- endfor %}
-        {%- endfor %}
+        coalesce(
+            sum(sold) over (partition by entity_no order by week_no {{ year }}), 0
+        ) as year_sold
     from placed
 
 ),

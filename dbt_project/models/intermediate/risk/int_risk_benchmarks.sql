@@ -50,22 +50,22 @@ rated_{{ level }} as (
     select
         own_{{ level }}.*,
         cast(level_{{ level }}.exposure - own_{{ level }}.exposure as double) as others_exposure,
-        {%- if level == 0 %}
-        cast(level_0.returned_lines - own_0.returned_lines as double)
-        / nullif(cast(level_0.exposure - own_0.exposure as double), 0) as rate
-        {%- else %}
-        least(
-            1,
-            (
-                cast(level_{{ level }}.returned_lines - own_{{ level }}.returned_lines as double)
-                + {{ policy_value('case_mix_prior_lines') }} * rated_{{ level - 1 }}.rate
-            )
-            / (
-                cast(level_{{ level }}.exposure - own_{{ level }}.exposure as double)
-                + {{ policy_value('case_mix_prior_lines') }}
-            )
-        ) as rate
-        {%- endif %}
+    {%- if level == 0 %}
+    cast(level_0.returned_lines - own_0.returned_lines as double)
+    / nullif(cast(level_0.exposure - own_0.exposure as double), 0) as rate
+    {%- else %}
+    least(
+        1,
+        (
+            cast(level_{{ level }}.returned_lines - own_{{ level }}.returned_lines as double)
+            + {{ policy_value('case_mix_prior_lines') }} * rated_{{ level - 1 }}.rate
+        )
+        / (
+            cast(level_{{ level }}.exposure - own_{{ level }}.exposure as double)
+            + {{ policy_value('case_mix_prior_lines') }}
+        )
+    ) as rate
+    {%- endif %}
     from own_{{ level }}
     inner join level_{{ level }}
         on

@@ -91,7 +91,12 @@ final as (
         cast(
             {%- if counter in counted_of %}
             case
-                when entities.entity_type in ('{{ counted_of[counter] | join("', '") }}')
+                when
+                    entities.entity_type in (
+                        {%- for one in counted_of[counter] %}
+                        '{{ one }}'{{ ',' if not loop.last }}
+                        {%- endfor %}
+                    )
                     then coalesce({{ relation }}.{{ counter }}, 0)
             end
             {%- else %}
