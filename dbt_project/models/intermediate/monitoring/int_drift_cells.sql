@@ -353,7 +353,8 @@ rated as (
 
 ),
 
--- what has come back, against what would have come of as many lines that all came back
+-- what has come back, against what would have come of as many lines that all came back; in whole
+-- 1024ths, of which doubles are added up exactly in any order
 returned as (
 
     select
@@ -361,7 +362,7 @@ returned as (
         period_grain,
         period_start,
         cast(sum(case when label_is_returned then 1 else 0 end) as double) as returned_lines,
-        cast(sum(label_maturity) as double) as exposure
+        round(1024 * cast(sum({{ exact('label_maturity') }}) as double)) / 1024 as exposure
     from monitored
     where label_is_returned is not null
     group by source, period_grain, period_start

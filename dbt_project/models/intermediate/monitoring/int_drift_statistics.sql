@@ -43,10 +43,12 @@ lined_up as (
         cells.member,
         sum(case when comparisons.part = 'batch' then cells.lines else 0 end) as batch_lines,
         sum(case when comparisons.part = 'batch' then 0 else cells.lines end) as reference_lines,
-        sum(case when comparisons.part = 'batch' then cells.value_total else 0 end)
-            as batch_total,
-        sum(case when comparisons.part = 'batch' then 0 else cells.value_total end)
-            as reference_total
+        sum(
+            {{ exact("case when comparisons.part = 'batch' then cells.value_total else 0 end") }}
+        ) as batch_total,
+        sum(
+            {{ exact("case when comparisons.part = 'batch' then 0 else cells.value_total end") }}
+        ) as reference_total
     from comparisons
     inner join cells
         on
@@ -108,8 +110,8 @@ totals as (
         sum(reference_lines) as reference_lines,
         sum(case when is_missing then 0 else batch_lines end) as batch_known,
         sum(case when is_missing then 0 else reference_lines end) as reference_known,
-        sum(batch_total) as batch_total,
-        sum(reference_total) as reference_total,
+        cast(sum(batch_total) as double) as batch_total,
+        cast(sum(reference_total) as double) as reference_total,
         cast(count(*) as bigint) as distinct_values
     from ordered
     group by comparison_no, feature
@@ -210,7 +212,8 @@ points as (
     select
         comparison_no,
         feature,
-        sum(2 * {{ normal_tail('deviate') }}) as p_of_points
+        cast(sum(cast(2 * {{ normal_tail('deviate') }} as decimal(38, 20))) as double)
+            as p_of_points
     from point_deviates
     group by comparison_no, feature
 

@@ -264,8 +264,10 @@ final as (
         round(priced.extra_returns, 6) as extra_returns,
         {{ money('priced.extra_returns * priced.cost_per_return') }} as extra_returns_cost,
         {{ money('coalesce(priced.action_cost, 0)') }} as action_cost,
-        {{ money('priced.extra_returns * priced.cost_per_return') }}
-        + {{ money('coalesce(priced.action_cost, 0)') }} as estimated_cost,
+        cast(
+            {{ money('priced.extra_returns * priced.cost_per_return') }}
+            + {{ money('coalesce(priced.action_cost, 0)') }} as decimal(18, 4)
+        ) as estimated_cost,
         priced.as_of_date
     from priced
     inner join judged
