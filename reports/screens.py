@@ -7,11 +7,12 @@ path in RETOUR_CHROMIUM.
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from reports.render import PAGES
 
@@ -48,7 +49,27 @@ def browser() -> Iterator[Browser]:
 
 def ready(page: Page) -> None:
     """Wait until a page of the report is drawn."""
-    page.wait_for_function("document.body.dataset.ready || document.body.dataset.failed")
+    until(page, "document.body.dataset.ready || document.body.dataset.failed")
+
+
+def until(page: Page, condition: str, seconds: float = 180) -> None:
+    """Wait until a JavaScript expression holds on a page.
+
+    Asked again and again from here: the page's own policy forbids scripts made of text, and so
+    Playwright's wait_for_function wherever the answer is not there at once.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            if page.evaluate(condition):
+                return
+        except Error:
+            # on its way to another page
+            if time.monotonic() > end:
+                raise
+        if time.monotonic() > end:
+            raise TimeoutError(f"{condition} did not come true on {page.url} in {seconds:g} s")
+        page.wait_for_timeout(50)
 
 
 def main(report: Path, folder: Path) -> None:

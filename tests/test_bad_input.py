@@ -5,15 +5,21 @@ be right is set aside with every reason, and no mart tells that it was ever ther
 """
 
 import random
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
+from reports.render import PAGES, render
+from retour.publish import publish
 from tests import support
 from tests.support import Build
+from tests.test_report import Opened, address
 
 # ------------------------------------------------------------------------------------- whole files
 
@@ -388,6 +394,17 @@ WORLDS: dict[str, dict[str, str]] = {
         """,
         "returns": "order_id,quantity,returned_at\no1,1,2025-01-12",
     },
+    "one_day": {
+        "order_lines": """
+            order_line_id,order_id,ordered_at,customer_id,product_id,quantity,unit_price
+            l1,o1,2025-01-05 10:00:00,ada,shirt,2,10.00
+            l2,o2,2025-01-05 12:00:00,ben,hat,1,9.00
+        """,
+        "returns": """
+            return_id,order_line_id,returned_at,quantity
+            r1,l1,2025-01-05 18:00:00,1
+        """,
+    },
     "header_only": {"order_lines": HEADER},
     "two_lines": {"order_lines": TWO_LINES},
     # the same two lines, and rows that are rejected or say nothing
@@ -683,3 +700,22 @@ def test_a_single_month_has_a_triangle_and_nothing_to_be_compared_with(worlds: B
     assert support.query(worlds, f"select count(*) from marts.return_change {where}") == [(0,)]
     status, reason = coverage_of(worlds, "one_month")["return_change"]
     assert status == "empty" and "history" in reason
+
+
+@pytest.mark.one_engine
+@pytest.mark.parametrize("source", ["no_returns", "one_day", "one_month", "two_lines"])
+def test_every_page_of_the_report_says_what_a_poor_source_lacks(
+    worlds: Build, chrome: Browser, tmp_path: Path, source: str
+) -> None:
+    published = publish(Path(shutil.copy(worlds.warehouse, tmp_path))).path
+    report = render(published, tmp_path / "report").path.parent
+    tab = Opened(chrome)
+    for one in PAGES:
+        page = tab.open(address(report, one.name, f"source={source}"))
+        text = page.locator("main").inner_text()
+        assert page.evaluate("document.body.dataset.failed") is None, one.name
+        assert not re.search(r"\b(undefined|NaN|Infinity|null)\b", text), one.name
+        # what cannot be drawn is said in a sentence
+        assert all(len(said) > 10 for said in page.locator(".empty").all_inner_texts()), one.name
+    assert tab.errors == []
+    tab.close()

@@ -102,7 +102,7 @@ def choose(page: Page, state: dict) -> None:
     page.evaluate(
         "state => RETOUR.set(state)", {"w": None, "m": None, "s": None, "c": None} | state
     )
-    page.wait_for_function(f"Number(document.body.dataset.ready) > {drawn}")
+    screens.until(page, f"Number(document.body.dataset.ready) > {drawn}")
 
 
 # criterion 1: opens from disk, no error, no request, accessible, small, fast
@@ -264,13 +264,14 @@ def test_the_state_is_in_the_address_and_travels_along(report: Path, opened: Ope
     page = opened.open(address(report, "marketplace"))
     page.get_by_text("90 d", exact=True).click()
     page.get_by_label("Category", exact=True).select_option(index=2)
-    page.wait_for_function("Number(document.body.dataset.ready) >= 3")
+    screens.until(page, "Number(document.body.dataset.ready) >= 3")
     state = page.evaluate("location.hash")
     assert "w=90" in state and "c=" in state
     lines = page.locator(".value[data-key=lines]").get_attribute("data-value")
     again = opened.open(page.url)
     assert again.locator(".value[data-key=lines]").get_attribute("data-value") == lines
     again.get_by_role("link", name="Sellers", exact=True).click()
+    again.wait_for_url("**/sellers.html*")
     screens.ready(again)
     assert again.evaluate("location.hash") == state
     assert again.get_by_label("90 d", exact=True).is_checked()
@@ -320,7 +321,7 @@ def test_the_keyboard_reaches_everything(report: Path, opened: Opened) -> None:
     assert page.evaluate("document.activeElement.className") == "skip"
     page.get_by_label("30 d", exact=True).focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("location.hash.includes('w=90')")
+    screens.until(page, "location.hash.includes('w=90')")
     assert page.evaluate("document.activeElement.value") == "90"
     page.locator(".term").first.focus()
     assert page.locator(".term").first.locator("xpath=../span[@role='tooltip']").is_visible()
@@ -350,7 +351,7 @@ def test_one_file_for_mail_holds_every_page(
     shown = opened.open(written.path.resolve().as_uri())
     for page in PAGES:
         shown.get_by_role("link", name=page.title, exact=True).click()
-        shown.wait_for_function(f"document.querySelector('h1').textContent === '{page.title}'")
+        screens.until(shown, f"document.querySelector('h1').textContent === '{page.title}'")
     assert opened.errors == []
     assert {url.split(":")[0] for url in opened.requests} <= {"file", "about", "data"}
     assert [path.name for path in tmp_path.iterdir()] == ["returns.html"]
@@ -553,7 +554,7 @@ def test_two_sources_in_one_report(
     report = render(path, tmp_path / "report").path.parent
     page = opened.open(address(report, "marketplace", "w=90"))
     page.get_by_label("Source", exact=True).select_option("shop")
-    page.wait_for_function("Number(document.body.dataset.ready) >= 2")
+    screens.until(page, "Number(document.body.dataset.ready) >= 2")
     assert page.locator(".value[data-key=lines]").get_attribute("data-value") == str(lines)
     assert "source=shop" in page.evaluate("location.hash")
     assert opened.errors == []
