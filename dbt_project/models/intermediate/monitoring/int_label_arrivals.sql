@@ -203,6 +203,16 @@ watched as (
 
 ),
 
+firsts as (
+
+    select
+        source,
+        min(arrival_week) as first_week
+    from weeks
+    group by source
+
+),
+
 -- weeks before the first one watched: what had come before counts as well
 earlier as (
 
@@ -213,13 +223,7 @@ earlier as (
         arrivals.ordered_date,
         sum(arrivals.return_count) as return_count
     from arrivals
-    inner join (
-        select
-            source,
-            min(arrival_week) as first_week
-        from weeks
-        group by source
-    ) as firsts
+    inner join firsts
         on
             arrivals.source = firsts.source
             and arrivals.arrival_week < firsts.first_week
@@ -303,8 +307,9 @@ final as (
         ) }}) as expected_returns,
         cast(sum(case when begun.is_begun then begun.return_count else 0 end) as bigint)
             as begun_returns,
-        sum({{ exact('case when begun.is_begun then begun.returned_before * begun.step else 0 end') }})
-            as begun_due,
+        sum({{ exact(
+            'case when begun.is_begun then begun.returned_before * begun.step else 0 end'
+        ) }}) as begun_due,
         sum({{ exact(
             'case when begun.is_begun'
             ~ ' then begun.returned_before * begun.step * (1 + begun.step) else 0 end'
