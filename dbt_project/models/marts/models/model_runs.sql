@@ -33,7 +33,8 @@ runs as (
         model,
         trained_on,
         max(case when name = 'status' then detail end) as status,
-        max(case when name = 'reason' then detail end) as reason,
+        min(case when name = 'reason' then detail end) as first_reason,
+        max(case when name = 'reason' then detail end) as last_reason,
         max(case when name = 'is_champion' then value end) = 1 as is_champion,
         {{ parameter_columns([
             'fit_rows', 'fit_positives', 'calibration_rows', 'calibration_positives',
@@ -63,7 +64,12 @@ final as (
         runs.trained_on,
         runs.model || '@' || cast(runs.trained_on as string) as model_version,
         runs.status,
-        runs.reason,
+        -- what a test found, and why a new model was or was not taken
+        case
+            when runs.first_reason <> runs.last_reason
+                then concat(runs.first_reason, '; ', runs.last_reason)
+            else runs.last_reason
+        end as reason,
         coalesce(runs.is_champion, false) as is_champion,
         case when runs.trained_on = cut_offs.as_of_date then gains.beats_baselines end
             as beats_baselines,
