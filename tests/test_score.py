@@ -138,7 +138,7 @@ def test_new_lines_have_the_scores_of_a_rebuild_with_the_same_model(
 
 
 def alike(one: str, other: str) -> bool:
-    """The same text, or numbers that differ by less than 1e-9: sums of doubles keep no last digit."""
+    """The same text, or numbers less than 1e-9 apart: sums of doubles keep no last digit."""
     return one == other or abs(float(one) - float(other)) < 1e-9
 
 
