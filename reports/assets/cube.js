@@ -245,7 +245,9 @@
 
   R.alertList = function (content, alerts, options) {
     var h = R.h;
-    var open = alerts.filter(function (row) { return row.status !== "closed"; });
+    // who is on the watch list has no open alert
+    var open = alerts.filter(function (row) { return row.status !== "closed" && row.status !== "watch"; });
+    var watched = alerts.filter(function (row) { return row.status === "watch"; }).slice(0, 3);
     var closed = alerts.filter(function (row) { return row.status === "closed"; }).slice(0, 3);
     R.card(content, Object.assign({ title: "Alerts", sub: R.plural(open.length, "open alert"), span: 4,
       sql: ["alerts"],
@@ -263,14 +265,14 @@
           return R.money(v, r.currency); } },
         { key: "sentence", label: "In words", long: true }] },
       body: function (card) {
-        card.appendChild(h("ul", { class: "statements" }, open.slice(0, 8).concat(closed).map(function (row) {
+        card.appendChild(h("ul", { class: "statements" }, open.slice(0, 8).concat(watched, closed).map(function (row) {
           var name = row.entity_type === "all" ? "The whole source"
             : R.words(row.entity_type) + " " + R.cut(row.entity_id, 60);
           return h("li", { class: "statement " + (row.status === "closed" ? "info"
-            : row.severity === "critical" ? "bad" : "watch") },
+            : row.severity === "critical" && row.status !== "watch" ? "bad" : "watch") },
           h("p", { class: "head" }, row.entity_type === "seller"
             ? h("a", { href: R.address({ s: R.valueOf(row.entity_id) }, "sellers") }, name) : name,
-          h("span", { class: "tag " + (row.status === "closed" ? "" : "bad") }, row.status)),
+          h("span", { class: "tag " + (row.status === "closed" || row.status === "watch" ? "" : "bad") }, row.status)),
           h("p", { class: "body" }, row.status === "closed"
             ? "From " + R.day(row.first_seen_at) + " to " + R.day(row.last_seen_at) + ", "
               + R.money(row.money_at_risk, row.currency) + " at risk."
