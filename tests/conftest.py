@@ -76,9 +76,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> support.Build:
     return build
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chrome() -> Iterator[Browser]:
-    """Debian's chromium, headless, for everything that is a page; one per process."""
+    """Debian's chromium, headless, for everything that is a page.
+
+    One per file of tests, not per session: as long as it is open, Playwright's event loop runs in
+    this thread, and asyncio.run (tests of the service) refuses to work beside another one.
+    """
     try:
         screens.chromium()
     except FileNotFoundError as error:
