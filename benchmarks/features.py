@@ -18,7 +18,7 @@ GROUPS = {
         *("int_entity_days", "return_features"),
     ],
     "models": ["ml_return_models"],
-    "scores": ["ml_return_scores", "order_return_scores"],
+    "scores": ["ml_return_scorers", "ml_return_scores", "order_return_scores"],
 }
 QUIETLY = ("--exclude-resource-type", "test", "unit_test")
 

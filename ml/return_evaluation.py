@@ -58,7 +58,10 @@ def describe_test(
 def auc_gain(label: Ints, score: Floats, other: Floats) -> tuple[float, float]:
     """ROC-AUC of a score less that of another on the same rows, and its variance (DeLong 1988)."""
     placed = zip(_placed(label, score), _placed(label, other), strict=True)
-    differences = [one - two for one, two in placed]
+    return _gained([one - two for one, two in placed])
+
+
+def _gained(differences: Sequence[Floats]) -> tuple[float, float]:
     variance = sum(part.var(ddof=1) / len(part) if len(part) > 1 else 0.25 for part in differences)
     return float(differences[0].mean()), float(variance)
 
@@ -88,11 +91,21 @@ def importance(
     """
     rng = np.random.default_rng(random_state)
     score = table_model.margin(model, bins)
+    placed = _placed(label, score)
+    has_say = {position for position, scores in enumerate(model.scores) if scores.any()}
+    has_say |= {position for pair in model.pairs for position in pair}
+    shuffled = bins.copy()
     for position, feature in enumerate(model.features):
-        shuffled, found = bins.copy(), []
-        for _ in range(REPEATS):
-            shuffled[:, position] = rng.permutation(bins[:, position])
-            found.append(auc_gain(label, score, table_model.margin(model, shuffled)))
+        found = [(0.0, 0.0)] * REPEATS  # what has no say loses nothing
+        for repeat in range(REPEATS):
+            drawn = rng.permutation(bins[:, position])
+            if position in has_say:
+                shuffled[:, position] = drawn
+                other = _placed(label, table_model.margin(model, shuffled))
+                found[repeat] = _gained(
+                    [one - two for one, two in zip(placed, other, strict=True)]
+                )
+        shuffled[:, position] = bins[:, position]
         lost, variances = np.array(found).T
         half = z * np.sqrt(variances.mean() + lost.var(ddof=1) / REPEATS)
         records.add(

@@ -8,6 +8,7 @@ are what the model is tested on; `ml.retraining` says when one is trained, and w
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import version
@@ -235,6 +236,7 @@ def slices(lines: Lines, day: int, policy: Policy) -> tuple[Ints, Ints]:
     return drawn[0], drawn[1]
 
 
+@evaluation.on_one_thread
 def learn(
     lines: Lines, features: Sequence[Feature], *, today: int, policy: Policy, random_state: int
 ) -> tuple[Records, list[TableModel], dict[date, candidates.Rival]]:
@@ -249,35 +251,37 @@ def learn(
     tested_from = training_days(first, today, policy.origins)
     ends = dict(zip(tested_from, [*tested_from[1:], None], strict=True))
     in_use: list[Trained] = []
-    tests: list[Test] = []
-    fitted: dict[int, dict[str, candidates.Rival]] = {}
+    asked: list[tuple[int, Ints, Trained]] = []
+    fits: dict[int, Future] = {}
     reason = None
-    for day in sorted({*ends, *retraining.days(first, today, policy.retraining.replay_months)}):
-        champion = in_use[-1] if in_use else None
-        challenger, reason = _decide(records, lines, features, champion, day, policy, random_state)
-        promoted = challenger and challenger.is_promoted
-        if promoted:
-            in_use.append(challenger)
-        trained, until = challenger or champion, ends.get(day)
-        if trained is None or until is None:
-            continue
-        rows = np.flatnonzero((lines.ordered_on > day) & (lines.ordered_on <= until))
-        if len(rows):
-            bins = table_model.assign(trained.model, lines.take(rows).columns)
-            said = evaluation.sigmoid(table_model.margin(trained.model, bins))
-            fit_on, calibrate_on, tested = (
-                lines.take(part) for part in (trained.early, trained.late, rows)
+    # what the rivals learn waits for nothing but their lines, and has a core of its own if one is
+    # free; the same numbers either way, since each is fitted on one thread
+    with ThreadPoolExecutor(1) as beside:
+        for day in sorted({*ends, *retraining.days(first, today, policy.retraining.replay_months)}):
+            champion = in_use[-1] if in_use else None
+            challenger, reason = _decide(
+                records, lines, features, champion, day, policy, random_state
             )
-            if trained.day not in fitted:
-                fitted[trained.day] = candidates.fit(
-                    *(fit_on, calibrate_on, features),
-                    settings=policy.settings,
-                    random_state=random_state,
-                )
-            rivals = candidates.probabilities(
-                *(fit_on, tested, fitted[trained.day], features), settings=policy.settings
-            )
-            tests.append(Test(day, rows, trained.model, bins, {TABLE: said, **rivals}))
+            if challenger and challenger.is_promoted:
+                in_use.append(challenger)
+            trained, until = challenger or champion, ends.get(day)
+            if trained is None or until is None:
+                continue
+            rows = np.flatnonzero((lines.ordered_on > day) & (lines.ordered_on <= until))
+            if len(rows):
+                asked.append((day, rows, trained))
+                if trained.day not in fits:
+                    fits[trained.day] = beside.submit(
+                        candidates.fit,
+                        *(lines.take(trained.early), lines.take(trained.late), features),
+                        settings=policy.settings,
+                        random_state=random_state,
+                    )
+        tests = [
+            _tested(lines, day, rows, trained, fits[trained.day].result(), features, policy)
+            for day, rows, trained in asked
+        ]
+    fitted = {day: fit.result() for day, fit in fits.items()}
     kind = TABLE if in_use else "base_rate"
     # older lines are scored by the model that was in use when testing begins
     before = [trained for trained in in_use if trained.day <= tested_from[0]]
@@ -353,13 +357,17 @@ def _champions(
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, the day it was trained on and the rows it learnt from; is_promoted: it is used."""
+    """A model, the day it was trained on and the rows it learnt from; is_promoted: it is used.
+
+    late_log_odds: what it says of the late rows, on which it was calibrated.
+    """
 
     day: int
     model: TableModel
     facts: dict
     early: Ints
     late: Ints
+    late_log_odds: Floats
     is_promoted: bool = False
 
     def log_odds(self, lines: Lines) -> Floats:
@@ -384,8 +392,9 @@ def _decide(
     come = lines.take(np.flatnonzero((lines.known_on > recent) & (lines.known_on <= day)))
     said = [None, None]
     if champion:
-        asked = (come, lines.take(champion.late))
-        said = [evaluation.sigmoid(champion.log_odds(part)) for part in asked]
+        said = [
+            evaluation.sigmoid(part) for part in (champion.log_odds(come), champion.late_log_odds)
+        ]
     seen = retraining.look(day, outcomes, come, *said, rules)
     names = {"champion": f"{TABLE}@{_iso(since)}" if champion else None}
 
@@ -401,17 +410,18 @@ def _decide(
         return None, decided("not trained", few)
     try:
         early, late = slices(lines, day, policy)
-        model, facts = _fit(lines, early, late, features, policy, random_state)
+        model, facts, said_late = _fit(lines, early, late, features, policy, random_state)
     except NoModel as none:
         return None, decided("not trained", str(none))
-    challenger = Trained(day, model, facts, early, late, is_promoted=True)
+    challenger = Trained(day, model, facts, early, late, said_late, is_promoted=True)
     names["challenger"] = f"{TABLE}@{_iso(day)}"
     if champion is None:
         decided("promoted", "the first model")
         return challenger, ""
-    neutral = lines.take(late[lines.known_on[late] > since])
+    is_neutral = lines.known_on[late] > since
+    neutral = lines.take(late[is_neutral])
     compared = retraining.compare(
-        neutral, champion.log_odds(neutral), challenger.log_odds(neutral), rules.z
+        neutral, champion.log_odds(neutral), said_late[is_neutral], rules.z
     )
     facts = {"slice_days": neutral.ordered_on, "comparison": compared}
     if compared is None:
@@ -435,10 +445,28 @@ class Test:
     said: dict[str, Floats]
 
 
+def _tested(
+    lines: Lines,
+    day: int,
+    rows: Ints,
+    trained: Trained,
+    rivals: Mapping[str, candidates.Rival],
+    features: Sequence[Feature],
+    policy: Policy,
+) -> Test:
+    tested = lines.take(rows)
+    bins = table_model.assign(trained.model, tested.columns)
+    said = evaluation.sigmoid(table_model.margin(trained.model, bins))
+    others = candidates.probabilities(
+        *(lines.take(trained.early), tested, rivals, features), settings=policy.settings
+    )
+    return Test(day, rows, trained.model, bins, {TABLE: said, **others})
+
+
 def _fit(
     lines: Lines, early: Ints, late: Ints, features: Sequence[Feature], policy: Policy, seed: int
-) -> tuple[TableModel, dict]:
-    """The calibrated model, and the facts of its training."""
+) -> tuple[TableModel, dict, Floats]:
+    """The calibrated model, the facts of its training, and its log-odds of the late rows."""
     fit_on, calibrate_on = lines.take(early), lines.take(late)
     model, _ = boosting.fit(
         fit_on.columns,
@@ -448,11 +476,13 @@ def _fit(
         settings=policy.settings,
         random_state=seed,
     )
-    margin = table_model.margin(model, table_model.assign(model, calibrate_on.columns))
+    bins = table_model.assign(model, calibrate_on.columns)
+    margin = table_model.margin(model, bins)
     intercept, slope = evaluation.fit_sigmoid(margin, calibrate_on.label)
     if slope <= 0:
         raise NoModel("what was learnt from earlier lines misleads on later ones: no signal")
-    return table_model.calibrated(model, intercept, slope), {
+    model = table_model.calibrated(model, intercept, slope)
+    facts = {
         "status": "fitted",
         "fit_rows": len(early),
         "fit_positives": int(fit_on.label.sum()),
@@ -464,6 +494,7 @@ def _fit(
         "fit_to": _iso(fit_on.ordered_on.max()),
         "calibrated_on": _iso(calibrate_on.ordered_on.max()),
     }
+    return model, facts, table_model.margin(model, bins)
 
 
 def _describe(

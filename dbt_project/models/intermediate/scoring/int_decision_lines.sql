@@ -6,9 +6,10 @@
 with scores as (
 
     select
-        *,
-        1 / (1 + exp(-margin)) as return_probability
-    from {{ ref('ml_return_scores') }}
+        source,
+        order_line_id,
+        return_probability
+    from {{ ref('order_return_scores') }}
     where is_out_of_sample
 
 ),
@@ -48,6 +49,18 @@ sampled as (
         features.order_line_id,
         features.came_back,
         features.category_return_rate,
+        features.product_id,
+        features.marketplace,
+        features.category,
+        features.payment_method,
+        features.quantity,
+        features.ordered_amount,
+        features.has_size,
+        features.same_product_variants,
+        features.customer_return_rate,
+        features.customer_returned_lines_before,
+        features.product_return_rate,
+        features.discount_share,
         features.as_of_date,
         {{ hash_share('features.order_id') }} as draw,
         {{ policy_value('decision_sample_lines') }} / cast(counted.line_count as double)
@@ -90,13 +103,12 @@ usual as (
 known as (
 
     select
-        scores.*,
+        sampled.*,
+        scores.return_probability,
         products.unit_cost,
+        true as is_out_of_sample,
         true as has_signal,
-        sampled.came_back,
-        sampled.category_return_rate,
         usual.base_rate,
-        sampled.as_of_date,
         coalesce(return_costs.return_cost_mid, 0) as return_cost,
         -- two hundred groups of whole orders
         cast(floor(sampled.draw * 1000003) as bigint) % 200 as order_group
@@ -112,7 +124,7 @@ known as (
     left join products
         on
             scores.source = products.source
-            and scores.product_id = products.product_id
+            and sampled.product_id = products.product_id
     left join return_costs
         on
             scores.source = return_costs.source

@@ -13,10 +13,26 @@ with scores as (
 
 ),
 
--- what the rules ask of a line; from the first day that any source needs
+-- what the rules ask of a line, and what its customer had bought before; from the first day that any source needs
 carried as (
 
-    select * from {{ ref('ml_return_scores') }}
+    select
+        source,
+        order_line_id,
+        product_id,
+        marketplace,
+        category,
+        payment_method,
+        quantity,
+        ordered_amount,
+        has_size,
+        same_product_variants,
+        customer_return_rate,
+        customer_lines_before,
+        customer_returned_lines_before,
+        product_return_rate,
+        discount_share
+    from {{ ref('return_features') }}
     where ordered_date >= (select min(scores.ordered_date) from scores)
 
 ),
@@ -45,18 +61,6 @@ segments as (
     where
         extract(day from {{ dbt.dateadd('day', 1, 'assignments.as_of_date') }}) = 1
         and clusters.segment_name = 'High Returners'
-
-),
-
--- what the customer had bought and sent back before the order
-histories as (
-
-    select
-        source,
-        order_line_id,
-        customer_lines_before
-    from {{ ref('return_features') }}
-    where ordered_date >= (select min(scores.ordered_date) from scores)
 
 ),
 
@@ -91,7 +95,7 @@ joined as (
         and {{ days_between('scores.ordered_date', 'scores.as_of_date') }} < limits.actionable_days
             as is_actionable,
         limits.gain_multiple,
-        histories.customer_lines_before,
+        carried.customer_lines_before,
         scores.recommended_action as action_at_checkout,
         scores.model_version,
         scores.log_odds,
@@ -121,10 +125,6 @@ joined as (
         on
             scores.source = order_lines.source
             and scores.order_line_id = order_lines.order_line_id
-    inner join histories
-        on
-            scores.source = histories.source
-            and scores.order_line_id = histories.order_line_id
     left join segments
         on
             order_lines.source = segments.source

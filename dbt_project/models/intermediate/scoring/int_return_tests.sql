@@ -9,9 +9,9 @@ with scores as (
         source,
         order_line_id,
         model_version,
-        margin as log_odds,
-        1 / (1 + exp(-margin)) as return_probability
-    from {{ ref('ml_return_scores') }}
+        log_odds,
+        return_probability
+    from {{ ref('order_return_scores') }}
     where is_out_of_sample
 
 ),

@@ -1,8 +1,9 @@
-"""One row per order line: what the model that was in use when it was ordered says of it.
+"""One row per source and model in use: the SQL that says of each of its lines how likely a return
+is; and one row per line that no SQL can score: its margin.
 
-Private: published by order_return_scores. Tables are literals of one SQL statement, which DuckDB
-runs where the features are: no line passes through Python. Where a model is the champion that is no
-table, lines pass through it in batches (ml.batches).
+Private: asked by ml_return_scores. Tables are literals of the SQL, which runs where the features
+are: no line passes through Python. Where a model is the champion that is no table, lines pass
+through it in batches (ml.batches).
 """
 
 from ml import batches, return_models, scoring_sql
@@ -14,10 +15,12 @@ CARRIED = (
     " ordered_amount, has_size, same_product_variants, customer_return_rate,"
     " customer_returned_lines_before, product_return_rate, discount_share"
 )
+# relations that the SQL names; ml_return_scores says what they are
+FEATURES, MARGINS = "return_features", "rival_margins"
 
 
 def model(dbt, session):
-    """Score the lines of each source and version."""
+    """Write the SQL of each source and version; score in batches where it takes that."""
     dbt.config(materialized="table")
     lines = dbt.ref("return_features")
     fitted = dbt.ref("ml_return_models")
@@ -38,19 +41,17 @@ def model(dbt, session):
         for source, version in return_models.versions(rows)
         if source not in rivals
     ]
-    session.execute(
-        "create or replace temp table rival_margins"
-        " (source varchar, order_line_id varchar, margin double)"
-    )
     for source, sha256 in rivals.items():
         content = loaded(verified(files.path(source), sha256))
         versions += [(source, version) for version in content["models"]]
-    nothing = (
-        f"select source, order_line_id, {CARRIED}, '' as model_version,"
-        " false as is_out_of_sample,"
-        " 0e0 as margin from return_features where false"
+
+    session.execute(
+        "create or replace temp table return_scorers (source varchar, model_version varchar,"
+        " query varchar, order_line_id varchar, margin double);"
+        "create or replace temp table rival_margins"
+        " (source varchar, order_line_id varchar, margin double)"
     )
-    queries = [nothing]
+    insert = "insert into return_scorers (source, model_version, query) values (?, ?, ?)"
     for source, version in versions:
         where = f"source = {scoring_sql.text(source)} and {version.scores}"
         keys = (
@@ -64,14 +65,17 @@ def model(dbt, session):
             batches.score(
                 session, version.rival, lines="rival_lines", where=where, into="rival_margins"
             )
-            queries.append(
-                f"select {keys}, margin from return_features"
-                f" inner join rival_margins using (source, order_line_id) where {where}"
+            query = (
+                f"select {keys}, margin from {FEATURES}"
+                f" inner join {MARGINS} using (source, order_line_id) where {where}"
             )
         else:
-            queries.append(
-                scoring_sql.score_query(
-                    version.model, features="return_features", keys=keys, where=where
-                )
+            query = scoring_sql.score_query(
+                version.model, features=FEATURES, keys=keys, where=where
             )
-    return lines.query("return_features", " union all ".join(queries))
+        session.execute(insert, [source, version.name, query])
+    session.execute(
+        "insert into return_scorers (source, order_line_id, margin)"
+        " select source, order_line_id, margin from rival_margins"
+    )
+    return session.table("return_scorers")
