@@ -102,9 +102,7 @@ def importance(
             if position in has_say:
                 shuffled[:, position] = drawn
                 other = _placed(label, table_model.margin(model, shuffled))
-                found[repeat] = _gained(
-                    [one - two for one, two in zip(placed, other, strict=True)]
-                )
+                found[repeat] = _gained([one - two for one, two in zip(placed, other, strict=True)])
         shuffled[:, position] = bins[:, position]
         lost, variances = np.array(found).T
         half = z * np.sqrt(variances.mean() + lost.var(ddof=1) / REPEATS)

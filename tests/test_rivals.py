@@ -17,7 +17,13 @@ from retour.scoring import Scorer, rows
 from tests.support import Build, run_dbt
 
 MODELS = (
-    *("ml_return_models", "ml_return_scorers", "ml_return_scores", "order_return_scores", "int_flagged_lines"),
+    *(
+        "ml_return_models",
+        "ml_return_scorers",
+        "ml_return_scores",
+        "order_return_scores",
+        "int_flagged_lines",
+    ),
     *("ml_return_reasons", "order_return_reasons", "int_model_records", "model_runs"),
 )
 

@@ -10,7 +10,8 @@ with return_features as (
 
 ),
 
-rival_margins as (
+-- read by the SQL of models that are no table
+rival_margins as ( -- noqa: ST03
 
     select
         source,

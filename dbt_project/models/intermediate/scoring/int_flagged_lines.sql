@@ -13,7 +13,8 @@ with scores as (
 
 ),
 
--- what the rules ask of a line, and what its customer had bought before; from the first day that any source needs
+-- what the rules ask of a line, and what its customer had bought before; from the first day that
+-- any source needs
 carried as (
 
     select
