@@ -188,17 +188,34 @@ def fill(
         connection.execute("insert into drawn select ?, * from lines_now", [source])
         connection.unregister("lines_now")
     came = ", ".join(f"sum((lag <= {lag})::int)::bigint as came_{lag}" for lag in range(10))
-    entities = {"cell": "'m / c' || category", "seller": "'S' || seller_no"}
+    entities = {
+        "seller": "'S' || seller_no, null, null",
+        "category of a marketplace": "'m / c' || category, 'm', 'c' || category",
+        "category": "'c' || category, null, 'c' || category",
+        "marketplace": "'m', 'm', null",
+        "all": "'all', null, null",
+    }
+    named = " union ".join(
+        f"select source, '{name}', {columns} from drawn" for name, columns in entities.items()
+    )
     selects = " union all ".join(
-        f"select source, '{name}' as entity_type, {expression} as entity_id, 'm' as marketplace, "
-        f"'c' || category as category, week_no, null::text as first_seller_id, "
-        f"null::text as last_seller_id, count(*) as lines, {came} "
-        f"from drawn group by all"
-        for name, expression in entities.items()
+        f"select {entity}.entity_no, cell.entity_no as cell_no, week_no, null::bigint as "
+        f"first_seller_no, null::bigint as last_seller_no, count(*) as lines, {came} "
+        f"from drawn "
+        f"join intermediate.int_alert_entities as seller "
+        f"on drawn.source = seller.source and seller.entity_type = 'seller' "
+        f"and seller.entity_id = 'S' || seller_no "
+        f"join intermediate.int_alert_entities as cell "
+        f"on drawn.source = cell.source and cell.entity_type = 'category of a marketplace' "
+        f"and cell.category = 'c' || drawn.category group by all"
+        for entity in ("cell", "seller")
     )
     sources = "(select distinct source from drawn)"
     connection.execute(
         f"""
+        create table intermediate.int_alert_entities as
+            select row_number() over () as entity_no, * from ({named})
+            as named (source, entity_type, entity_id, marketplace, category);
         create table intermediate.int_alert_sales as {selects};
         create table intermediate.int_sources as
             select source, 'EUR' as reporting_currency,

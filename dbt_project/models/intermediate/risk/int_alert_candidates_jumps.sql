@@ -46,45 +46,71 @@ windows as (
 
 ),
 
--- rounded before they are added up, so that no sum depends on the order of rows
+-- everybody together, for those who are held against it; rounded before they are added up, so
+-- that no sum depends on the order of rows
 totals as (
 
     select
-        *,
-        sum(observed) over (partition by source, entity_type, window_days, end_week, week_no)
-            as total_observed,
-        cast(
-            sum(cast(expected as decimal(18, 6))) over (
-                partition by source, entity_type, window_days, end_week, week_no
-            ) as double
-        ) as total_expected,
+        source,
+        entity_type,
+        window_days,
+        end_week,
+        week_no,
+        sum(observed) as total_observed,
+        cast(sum(cast(expected as decimal(18, 6))) as double) as total_expected
+    from windows
+    where entity_type not in ('seller', 'product')
+    group by source, entity_type, window_days, end_week, week_no
+
+),
+
+priors as (
+
+    select
         1 / power(cast({{ policy_value('risk_default_spread_percent') }} as double) / 100, 2)
             as prior_returns
-    from windows
 
 ),
 
 levelled as (
 
     select
-        *,
-        case
-            when entity_type in ('seller', 'product')
-                then (past_observed + prior_returns) / (past_expected + prior_returns)
-            -- that others do better, or that their parcels are late, is no reason for alarm
-            else
-                greatest(
-                    1,
-                    (total_observed - observed + {{ policy_value('risk_trend_prior_returns') }})
-                    / (total_expected - expected + {{ policy_value('risk_trend_prior_returns') }})
-                )
-        end as usual,
-        case
-            when entity_type in ('seller', 'product')
-                then 1 / (past_observed + prior_returns)
-            else 0
-        end as usual_variance
-    from totals
+        windows.*,
+        (windows.past_observed + priors.prior_returns)
+        / (windows.past_expected + priors.prior_returns) as usual,
+        1 / (windows.past_observed + priors.prior_returns) as usual_variance
+    from windows
+    cross join priors
+    -- who has no past has not jumped
+    where
+        windows.entity_type in ('seller', 'product')
+        and windows.past_expected >= {{ policy_value('risk_min_expected_returns') }}
+
+    union all
+
+    -- that others do better, or that their parcels are late, is no reason for alarm
+    select
+        windows.*,
+        greatest(
+            1,
+            (
+                totals.total_observed - windows.observed
+                + {{ policy_value('risk_trend_prior_returns') }}
+            )
+            / (
+                totals.total_expected - windows.expected
+                + {{ policy_value('risk_trend_prior_returns') }}
+            )
+        ) as usual,
+        0 as usual_variance
+    from windows
+    inner join totals
+        on
+            windows.source = totals.source
+            and windows.entity_type = totals.entity_type
+            and windows.window_days = totals.window_days
+            and windows.end_week = totals.end_week
+            and windows.week_no = totals.week_no
 
 ),
 
@@ -116,10 +142,8 @@ compared as (
             levelled.source = ordinary.source
             and levelled.entity_type = ordinary.entity_type
             and levelled.week_no = ordinary.week_no
-    -- who has no past has not jumped
     where
-        levelled.entity_type not in ('seller', 'product')
-        or levelled.past_expected >= {{ policy_value('risk_min_expected_returns') }}
+        levelled.usual * levelled.expected >= {{ policy_value('risk_min_expected_returns') }}
 
 ),
 

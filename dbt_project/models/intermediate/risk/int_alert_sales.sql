@@ -1,6 +1,6 @@
--- What sellers, products and the categories of each marketplace sold week by week, and how much of
--- it had come back by the end of that week and of each later one, until it is complete. A line that
--- was cancelled in a later week counts as sold and kept: at the end of its own nobody knew.
+-- What sellers, products and the categories of each marketplace (cells) sold week by week, and how
+-- much of it had come back by the end of that week and of each later one, until it is complete. A
+-- line that was cancelled in a later week counts as sold and kept: at the end of its own nobody knew.
 
 {%- set last = alert_lags() %}
 
@@ -17,6 +17,12 @@ sources as (
 
 ),
 
+entities as (
+
+    select * from {{ ref('int_alert_entities') }}
+
+),
+
 calendar as (
 
     select
@@ -29,11 +35,9 @@ calendar as (
 placed as (
 
     select
-        order_lines.source,
-        order_lines.seller_id,
-        order_lines.product_id,
-        coalesce(order_lines.marketplace, 'unknown') as marketplace,
-        coalesce(order_lines.category, 'unknown') as category,
+        cells.entity_no as cell_no,
+        sellers.entity_no as seller_no,
+        products.entity_no as product_no,
         {{ week_number('order_lines.ordered_date') }} as week_no,
         case
             when order_lines.return_count > 0
@@ -48,6 +52,22 @@ placed as (
             and {{ week_number('order_lines.ordered_date') }} <= calendar.last_week
             and {{ week_number('order_lines.ordered_date') }}
             > calendar.last_week - {{ policy_value('alert_history_weeks') }}
+    inner join entities as cells
+        on
+            order_lines.source = cells.source
+            and cells.entity_type = 'category of a marketplace'
+            and coalesce(order_lines.marketplace, 'unknown') = cells.marketplace
+            and coalesce(order_lines.category, 'unknown') = cells.category
+    left join entities as sellers
+        on
+            order_lines.source = sellers.source
+            and sellers.entity_type = 'seller'
+            and order_lines.seller_id = sellers.entity_id
+    left join entities as products
+        on
+            order_lines.source = products.source
+            and products.entity_type = 'product'
+            and order_lines.product_id = products.entity_id
     where
         order_lines.is_sale
         or {{ week_number('order_lines.cancelled_at') }}
@@ -58,65 +78,42 @@ placed as (
 -- of so few lines nothing can be said in any week
 products as (
 
-    select
-        source,
-        product_id
+    select product_no
     from placed
-    group by source, product_id
+    where product_no is not null
+    group by product_no
     having count(*) >= {{ policy_value('alert_min_product_lines') }}
-
-),
-
-entities as (
-
-    select
-        'cell' as entity_type,
-        concat(placed.marketplace, ' / ', placed.category) as entity_id,
-        placed.*
-    from placed
-
-    union all
-
-    select
-        'seller' as entity_type,
-        placed.seller_id as entity_id,
-        placed.*
-    from placed
-    where placed.seller_id is not null
-
-    union all
-
-    select
-        'product' as entity_type,
-        placed.product_id as entity_id,
-        placed.*
-    from placed
-    inner join products
-        on
-            placed.source = products.source
-            and placed.product_id = products.product_id
 
 ),
 
 final as (
 
+    {%- for number in ['cell_no', 'seller_no', 'product_no'] %}
+
     select
-        source,
-        entity_type,
-        entity_id,
-        marketplace,
-        category,
-        week_no,
-        min(seller_id) as first_seller_id,
-        max(seller_id) as last_seller_id,
+        cast(placed.{{ number }} as bigint) as entity_no,
+        cast(placed.cell_no as bigint) as cell_no,
+        placed.week_no,
+        cast(min(placed.seller_no) as bigint) as first_seller_no,
+        cast(max(placed.seller_no) as bigint) as last_seller_no,
         {%- for lag in range(last + 1) %}
-        cast(
-            sum(case when came_after <= {{ lag }} then 1 else 0 end) as bigint
-        ) as came_{{ lag }},
+        cast(count(case when placed.came_after <= {{ lag }} then 1 end) as bigint)
+            as came_{{ lag }},
         {%- endfor %}
         cast(count(*) as bigint) as lines
-    from entities
-    group by source, entity_type, entity_id, marketplace, category, week_no
+    from placed
+    {%- if number == 'product_no' %}
+    inner join products
+        on placed.product_no = products.product_no
+    {%- else %}
+    where placed.{{ number }} is not null
+    {%- endif %}
+    group by placed.{{ number }}, {{ 'placed.cell_no, ' if number != 'cell_no' }}placed.week_no
+    {%- if not loop.last %}
+
+    union all
+    {%- endif %}
+    {%- endfor %}
 
 )
 

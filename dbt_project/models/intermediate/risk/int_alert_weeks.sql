@@ -16,9 +16,23 @@ with sales as (
 
 ),
 
+entities as (
+
+    select * from {{ ref('int_alert_entities') }}
+
+),
+
 cells as (
 
-    select * from sales where entity_type = 'cell'
+    select
+        entities.source,
+        entities.marketplace,
+        entities.category,
+        sales.*
+    from sales
+    inner join entities
+        on sales.entity_no = entities.entity_no
+    where sales.entity_no = sales.cell_no
 
 ),
 
@@ -29,6 +43,7 @@ trails as (
         source,
         marketplace,
         category,
+        cell_no,
         week_no,
         lines,
         {%- for lag in range(last + 1) %}
@@ -48,7 +63,7 @@ trails as (
         {%- endfor %}
         {%- endfor %}
         {%- endfor %}
-        row_number() over (order by source, marketplace, category, week_no) as trail_number
+        cast(lines as double) as sold
     from cells
 
 ),
@@ -78,17 +93,14 @@ own as (
     select
         {%- for column in ['lines'] + range(last + 1) | map('string') | list %}
         cast(
-            sum(sales.{{ column if column == 'lines' else 'came_' ~ column }}) over (
-                partition by
-                    sales.source, sales.entity_type, sales.entity_id, sales.marketplace,
-                    sales.category
-                order by sales.week_no {{ near }}
+            sum({{ column if column == 'lines' else 'came_' ~ column }}) over (
+                partition by entity_no, cell_no order by week_no {{ near }}
             ) as double
         ) as own_{{ column }},
         {%- endfor %}
-        sales.*
+        *
     from sales
-    where sales.entity_type in ('seller', 'product')
+    where entity_no <> cell_no
 
 ),
 
@@ -96,9 +108,7 @@ own as (
 held as (
 
     select
-        own.source,
-        own.entity_type,
-        own.entity_id,
+        own.entity_no,
         own.week_no,
         own.lines,
         {%- for lag in range(last + 1) %}
@@ -114,9 +124,7 @@ held as (
     from own
     inner join category_near as benchmarks
         on
-            own.source = benchmarks.source
-            and own.marketplace = benchmarks.marketplace
-            and own.category = benchmarks.category
+            own.cell_no = benchmarks.cell_no
             and own.week_no = benchmarks.week_no
 
 ),
@@ -124,9 +132,7 @@ held as (
 rated as (
 
     select
-        source,
-        entity_type,
-        entity_id,
+        entity_no,
         week_no,
         lines,
         {%- for lag in range(last + 1) %}
@@ -138,172 +144,57 @@ rated as (
     from held
 
     {%- for entity_type, entity_id in [
-        ('category of a marketplace', "concat(marketplace, ' / ', category)"),
-        ('category', 'category'), ('marketplace', 'marketplace'), ('all', "'all'"),
+        ('category of a marketplace', "concat(category_far.marketplace, ' / ', category_far.category)"),
+        ('category', 'category_far.category'), ('marketplace', 'category_far.marketplace'),
+        ('all', "'all'"),
     ] %}
 
     union all
 
     select
-        source,
-        '{{ entity_type }}' as entity_type,
-        {{ entity_id }} as entity_id,
-        week_no,
-        lines,
+        entities.entity_no,
+        category_far.week_no,
+        category_far.lines,
         {%- for lag in range(last + 1) %}
-        came_{{ lag }},
-        (cell_far_{{ lag }} + {{ prior }} * category_rate_{{ lag }})
-        / (cell_far_lines + {{ prior }}) as rate_{{ lag }},
+        category_far.came_{{ lag }},
+        (category_far.cell_far_{{ lag }} + {{ prior }} * category_far.category_rate_{{ lag }})
+        / (category_far.cell_far_lines + {{ prior }}) as rate_{{ lag }},
         {%- endfor %}
-        lines / (cell_far_lines + {{ prior }}) as weight
+        category_far.lines / (category_far.cell_far_lines + {{ prior }}) as weight
     from category_far
+    inner join entities
+        on
+            category_far.source = entities.source
+            and entities.entity_type = '{{ entity_type }}'
+            and {{ entity_id }} = entities.entity_id
     {%- endfor %}
 
 ),
 
--- numbers are grouped several times faster than names
-entities as (
+{%- set facts = {
+    'came': 'came', 'expected': 'lines * rate', 'squares': 'lines * rate * rate',
+    'variance': 'lines * weight * rate * (1 - rate)',
+} %}
 
-    select
-        *,
-        row_number() over (order by source, entity_type, entity_id) as entity_no
-    from (
-        select distinct
-            source,
-            entity_type,
-            entity_id
-        from rated
-    ) as named
-
-),
-
--- counted in whole millionths: no sum depends on the order of rows, and doubles add up in half the
--- time that decimals take
-weeks as (
-
-    select
-        entities.entity_no,
-        rated.week_no,
-        {%- for lag in range(last + 1) %}
-        sum(cast(rated.came_{{ lag }} as double)) as came_{{ lag }},
-        sum(round(1000000 * rated.lines * rated.rate_{{ lag }})) as expected_{{ lag }},
-        sum(round(1000000 * rated.lines * rated.rate_{{ lag }} * rated.rate_{{ lag }}))
-            as squares_{{ lag }},
-        sum(
-            round(
-                1000000 * rated.lines * rated.weight * rated.rate_{{ lag }}
-                * (1 - rated.rate_{{ lag }})
-            )
-        ) as variance_{{ lag }},
-        {%- endfor %}
-        sum(cast(rated.lines as double)) as lines
-    from rated
-    inner join entities
-        on
-            rated.source = entities.source
-            and rated.entity_type = entities.entity_type
-            and rated.entity_id = entities.entity_id
-    group by entities.entity_no, rated.week_no
-
-),
-
-lags as (
-
-    select {{ each_number(0, reach) }} as lag_weeks
-
-),
-
-{%- set facts = ['came', 'expected', 'squares', 'variance'] %}
-{%- set ends = ['came', 'expected'] %}
-{%- set year = 'range between 51 preceding and ' ~ reach ~ ' preceding' %}
-{%- set past = 'range between 60 preceding and ' ~ reach ~ ' preceding' %}
-{%- set next = 'range between 1 following and 26 following' %}
-{%- set frames = [
-    ('year', 'came', year), ('year', 'expected', year), ('year', 'squares', year),
-    ('year', 'variance', year), ('past', 'came', past), ('past', 'expected', past),
-    ('next', 'came', next), ('next', 'expected', next),
-] %}
-
--- a week's sales as known some weeks later
-known as (
-
-    select
-        weeks.entity_no,
-        weeks.week_no + lags.lag_weeks as week_no,
-        lags.lag_weeks,
-        weeks.lines,
-        {%- for fact in facts %}
-        case lags.lag_weeks
-            {%- for lag in range(reach) %}
-            when {{ lag }} then weeks.{{ fact }}_{{ [lag, last] | min }}
-            {%- endfor %}
-        end as {{ fact }},
-        {%- endfor %}
-        {%- for fact in ends %}
-        weeks.{{ fact }}_{{ last }} as final_{{ fact }}
-        {%- if not loop.last %},{% endif %}
-        {%- endfor %}
-    from weeks
-    cross join lags
-
-),
-
-summed as (
+-- each week's sales once all has come; counted in whole millionths: no sum depends on the order of
+-- rows, and doubles add up in half the time that decimals take
+complete as (
 
     select
         entity_no,
         week_no,
-        {%- for window in [4, 8, reach] %}
-        {%- set name = 'young' if loop.last else window %}
-        {%- for fact in ['lines'] + facts + ['final_expected'] %}
-        sum(case when lag_weeks < {{ window }} then {{ fact }} else 0 end)
-            as {{ fact }}_{{ name }},
+        sum(cast(lines as double)) as lines,
+        sum(cast(came_{{ last }} as double)) as came,
+        {%- for fact, value in facts.items() if fact != 'came' %}
+        sum(round(1000000 * {{ value | replace('rate', 'rate_' ~ last) }})) as {{ fact }}
+        {%- if not loop.last %},{% endif %}
         {%- endfor %}
-        {%- endfor %}
-        sum(case when lag_weeks < 8 then final_came else 0 end) as final_came_8
-    from known
+    from rated
     group by entity_no, week_no
 
 ),
 
--- complete weeks, as those of their own week
-placed as (
-
-    select
-        summed.*,
-        coalesce(weeks.lines, 0) as sold,
-        {%- for fact in facts %}
-        coalesce(weeks.{{ fact }}_{{ last }}, 0) as complete_{{ fact }}
-        {%- if not loop.last %},{% endif %}
-        {%- endfor %}
-    from summed
-    left join weeks
-        on
-            summed.entity_no = weeks.entity_no
-            and summed.week_no = weeks.week_no
-
-),
-
-framed as (
-
-    select
-        *,
-        {%- for name, column, frame in frames %}
-        coalesce(
-            sum(complete_{{ column }}) over (
-                partition by entity_no order by week_no {{ frame }}
-            ),
-            0
-        ) as {{ name }}_{{ column }},
-        {%- endfor %}
-        coalesce(
-            sum(sold) over (partition by entity_no order by week_no {{ year }}), 0
-        ) as year_sold
-    from placed
-
-),
-
-spine as (
+spans as (
 
     select
         source,
@@ -314,60 +205,229 @@ spine as (
 
 ),
 
-final as (
+numbers as (
+
+    select {{ each_number(0, 32) }} as number
+
+),
+
+-- every week from an entity's first sale on, so that so many weeks ago is so many rows ago
+spine as (
+
+    select
+        begun.entity_no,
+        begun.begun_week + 32 * thirties.number + ones.number as week_no
+    from (
+        select
+            complete.entity_no,
+            spans.last_week,
+            min(complete.week_no) as begun_week
+        from complete
+        inner join entities
+            on complete.entity_no = entities.entity_no
+        inner join spans
+            on entities.source = spans.source
+        group by complete.entity_no, spans.last_week
+    ) as begun
+    cross join numbers as thirties
+    cross join numbers as ones
+    where begun.begun_week + 32 * thirties.number + ones.number <= begun.last_week
+
+),
+
+-- up to the end of each week
+grown as (
+
+    select
+        spine.entity_no,
+        spine.week_no,
+        {%- for fact in ['lines'] + facts | list %}
+        sum(coalesce(complete.{{ fact }}, 0)) over (
+            partition by spine.entity_no order by spine.week_no
+            rows between unbounded preceding and current row
+        ) as {{ fact }}
+        {%- if not loop.last %},{% endif %}
+        {%- endfor %}
+    from spine
+    left join complete
+        on
+            spine.entity_no = complete.entity_no
+            and spine.week_no = complete.week_no
+
+),
+
+framed as (
+
+    select
+        entity_no,
+        week_no,
+        {%- for fact, lags in {
+            'lines': [4, 8, reach, 52], 'came': [8, reach, 52, 61],
+            'expected': [4, 8, reach, 52, 61], 'squares': [reach, 52], 'variance': [reach, 52],
+        }.items() %}
+        {%- for lag in lags | unique %}
+        coalesce(lag({{ fact }}, {{ lag }}) over (partition by entity_no order by week_no), 0)
+            as {{ fact }}_before_{{ lag }},
+        {%- endfor %}
+        {%- endfor %}
+        lead(came, 26) over (partition by entity_no order by week_no) as came_later,
+        lead(expected, 26) over (partition by entity_no order by week_no) as expected_later,
+        lines,
+        came,
+        expected
+    from grown
+
+),
+
+-- the weeks of whom anything is said
+replayed as (
 
     select
         entities.source,
         entities.entity_type,
         entities.entity_id,
-        cast(entities.entity_no as bigint) as entity_no,
-        framed.week_no,
-        spine.first_week,
-        spine.last_week,
-        {%- for window in [4, 8] %}
-        cast(framed.lines_{{ window }} as bigint) as lines_{{ window }},
-        cast(framed.came_{{ window }} as bigint) as observed_{{ window }},
-        {%- for fact in ['expected', 'squares', 'variance', 'final_expected'] %}
-        framed.{{ fact }}_{{ window }} / 1000000 as {{ fact }}_{{ window }},
-        {%- endfor %}
-        {%- endfor %}
-        cast(framed.lines_young + framed.year_sold as bigint) as lines_52,
-        cast(framed.came_young + framed.year_came as bigint) as observed_52,
-        {%- for fact in ['expected', 'squares', 'variance'] %}
-        (framed.{{ fact }}_young + framed.year_{{ fact }}) / 1000000 as {{ fact }}_52,
-        {%- endfor %}
-        (framed.final_expected_young + framed.year_expected) / 1000000 as final_expected_52,
-        framed.past_came as past_observed,
-        framed.past_expected / 1000000 as past_expected,
-        -- how it ended: of these weeks once complete, and of the half year after them
-        case
-            when framed.week_no + {{ last }} <= spine.last_week
-                then framed.final_came_8
-        end as final_observed_8,
-        case
-            when framed.week_no + 26 + {{ last }} <= spine.last_week
-                then framed.next_came
-        end as next_observed,
-        case
-            when framed.week_no + 26 + {{ last }} <= spine.last_week
-                then framed.next_expected / 1000000
-        end as next_expected
+        spans.first_week,
+        spans.last_week,
+        framed.*
     from framed
     inner join entities
         on framed.entity_no = entities.entity_no
-    inner join spine
-        on entities.source = spine.source
+    inner join spans
+        on entities.source = spans.source
     where
-        framed.week_no <= spine.last_week
+        framed.lines > framed.lines_before_{{ reach }}
         and framed.week_no
         >= {{ policy_value('alert_replay_weeks') }} * (
-            floor(spine.last_week / {{ policy_value('alert_replay_weeks') }}) - 1
+            floor(spans.last_week / {{ policy_value('alert_replay_weeks') }}) - 1
         )
         and (
             entities.entity_type <> 'product'
-            or framed.lines_young + framed.year_sold
+            or framed.lines - framed.lines_before_52
             >= {{ policy_value('alert_min_product_lines') }}
         )
+
+),
+
+lags as (
+
+    select {{ each_number(0, reach) }} as lag_weeks
+
+),
+
+-- a week's sales as known some weeks later
+known as (
+
+    select
+        rated.entity_no,
+        rated.week_no + lags.lag_weeks as week_no,
+        lags.lag_weeks,
+        rated.lines,
+        rated.weight,
+        {%- for column in ['came', 'rate'] %}
+        case lags.lag_weeks
+            {%- for lag in range(reach) %}
+            when {{ lag }} then rated.{{ column }}_{{ [lag, last] | min }}
+            {%- endfor %}
+        end as {{ column }}
+        {%- if not loop.last %},{% endif %}
+        {%- endfor %}
+    from rated
+    cross join lags
+
+),
+
+counted as (
+
+    select
+        known.entity_no,
+        known.week_no,
+        known.lag_weeks,
+        {%- for fact, value in facts.items() %}
+        {%- if fact == 'came' %}
+        cast(known.came as double) as came,
+        {%- else %}
+        round(1000000 * {{ value | replace('lines', 'known.lines') | replace('weight', 'known.weight') | replace('rate', 'known.rate') }}) as {{ fact }}
+        {%- if not loop.last %},{% endif %}
+        {%- endif %}
+        {%- endfor %}
+    from known
+    inner join replayed
+        on
+            known.entity_no = replayed.entity_no
+            and known.week_no = replayed.week_no
+
+),
+
+summed as (
+
+    select
+        entity_no,
+        week_no,
+        {%- for window in [4, 8, reach] %}
+        {%- set name = 'young' if loop.last else window %}
+        {%- set is_last_window = loop.last %}
+        {%- for fact in facts %}
+        sum(case when lag_weeks < {{ window }} then {{ fact }} else 0 end) as {{ fact }}_{{ name }}
+        {%- if not (is_last_window and loop.last) %},{% endif %}
+        {%- endfor %}
+        {%- endfor %}
+    from counted
+    group by entity_no, week_no
+
+),
+
+final as (
+
+    select
+        replayed.source,
+        replayed.entity_type,
+        replayed.entity_id,
+        replayed.entity_no,
+        replayed.week_no,
+        replayed.first_week,
+        replayed.last_week,
+        {%- for window in [4, 8] %}
+        cast(replayed.lines - replayed.lines_before_{{ window }} as bigint) as lines_{{ window }},
+        cast(summed.came_{{ window }} as bigint) as observed_{{ window }},
+        {%- for fact in ['expected', 'squares', 'variance'] %}
+        summed.{{ fact }}_{{ window }} / 1000000 as {{ fact }}_{{ window }},
+        {%- endfor %}
+        (replayed.expected - replayed.expected_before_{{ window }}) / 1000000
+            as final_expected_{{ window }},
+        {%- endfor %}
+        cast(replayed.lines - replayed.lines_before_52 as bigint) as lines_52,
+        cast(
+            summed.came_young + replayed.came_before_{{ reach }} - replayed.came_before_52 as bigint
+        ) as observed_52,
+        {%- for fact in ['expected', 'squares', 'variance'] %}
+        (
+            summed.{{ fact }}_young
+            + replayed.{{ fact }}_before_{{ reach }}
+            - replayed.{{ fact }}_before_52
+        ) / 1000000 as {{ fact }}_52,
+        {%- endfor %}
+        (replayed.expected - replayed.expected_before_52) / 1000000 as final_expected_52,
+        replayed.came_before_{{ reach }} - replayed.came_before_61 as past_observed,
+        (replayed.expected_before_{{ reach }} - replayed.expected_before_61) / 1000000
+            as past_expected,
+        -- how it ended: of these weeks once complete, and of the half year after them
+        case
+            when replayed.week_no + {{ last }} <= replayed.last_week
+                then replayed.came - replayed.came_before_8
+        end as final_observed_8,
+        case
+            when replayed.week_no + 26 + {{ last }} <= replayed.last_week
+                then replayed.came_later - replayed.came
+        end as next_observed,
+        case
+            when replayed.week_no + 26 + {{ last }} <= replayed.last_week
+                then (replayed.expected_later - replayed.expected) / 1000000
+        end as next_expected
+    from replayed
+    inner join summed
+        on
+            replayed.entity_no = summed.entity_no
+            and replayed.week_no = summed.week_no
 
 )
 

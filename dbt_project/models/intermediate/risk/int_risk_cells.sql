@@ -19,6 +19,7 @@ windows as (
 
 ),
 
+-- whole millionths add up in a fraction of the time that decimals take
 placed as (
 
     select
@@ -26,7 +27,7 @@ placed as (
         lines.product_id,
         lines.age_days,
         lines.returned_lines,
-        lines.maturity,
+        cast(round(1000000 * cast(lines.maturity as double)) as bigint) as maturity_millionths,
         case_mix_cells.cell_id
     from lines
     inner join case_mix_cells
@@ -53,8 +54,8 @@ entity_cells as (
         placed.cell_id,
         count(*) as compared_lines,
         sum(placed.returned_lines) as returned_lines,
-        sum(placed.maturity) as exposure,
-        sum(placed.maturity * placed.maturity) as squares
+        sum(placed.maturity_millionths) as exposure,
+        sum(placed.maturity_millionths * placed.maturity_millionths) as squares
     from placed
     inner join windows
         on placed.age_days < windows.window_days
@@ -86,8 +87,10 @@ final as (
         case_mix_cells.stratum_3,
         cast(entity_cells.compared_lines as bigint) as compared_lines,
         cast(entity_cells.returned_lines as bigint) as returned_lines,
-        cast(entity_cells.exposure as decimal(18, 6)) as exposure,
-        cast(entity_cells.squares as decimal(18, 6)) as squares
+        cast(cast(entity_cells.exposure as double) / 1000000 as decimal(18, 6)) as exposure,
+        cast(
+            cast(entity_cells.squares as double) / 1000000 / 1000000 as decimal(18, 6)
+        ) as squares
     from entity_cells
     inner join case_mix_cells
         on entity_cells.cell_id = case_mix_cells.cell_id

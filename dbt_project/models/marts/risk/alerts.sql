@@ -7,7 +7,13 @@ with tests as (
 
 sales as (
 
-    select * from {{ ref('int_alert_sales') }} where entity_type in ('seller', 'product')
+    select * from {{ ref('int_alert_sales') }}
+
+),
+
+entities as (
+
+    select * from {{ ref('int_alert_entities') }}
 
 ),
 
@@ -74,28 +80,45 @@ spells as (
 
 ),
 
+alerted as (
+
+    select distinct
+        entities.entity_no,
+        entities.source,
+        entities.entity_type,
+        entities.entity_id
+    from entities
+    inner join spells
+        on
+            entities.source = spells.source
+            and entities.entity_type = spells.entity_type
+            and entities.entity_id = spells.entity_id
+    where entities.entity_type in ('seller', 'product')
+
+),
+
 -- where most of an entity's lines were sold
 placed as (
 
     select
-        sales.source,
-        sales.entity_type,
-        sales.entity_id,
-        sales.marketplace,
-        sales.category,
-        min(sales.first_seller_id) as first_seller_id,
-        max(sales.last_seller_id) as last_seller_id,
+        alerted.source,
+        alerted.entity_type,
+        alerted.entity_id,
+        cells.marketplace,
+        cells.category,
+        min(sales.first_seller_no) as first_seller_no,
+        max(sales.last_seller_no) as last_seller_no,
         row_number() over (
-            partition by sales.source, sales.entity_type, sales.entity_id
-            order by sum(sales.lines) desc, sales.marketplace, sales.category
+            partition by alerted.source, alerted.entity_type, alerted.entity_id
+            order by sum(sales.lines) desc, cells.marketplace, cells.category
         ) as place_rank
     from sales
-    inner join spells
-        on
-            sales.source = spells.source
-            and sales.entity_type = spells.entity_type
-            and sales.entity_id = spells.entity_id
-    group by sales.source, sales.entity_type, sales.entity_id, sales.marketplace, sales.category
+    inner join alerted
+        on sales.entity_no = alerted.entity_no
+    inner join entities as cells
+        on sales.cell_no = cells.entity_no
+    group by
+        alerted.source, alerted.entity_type, alerted.entity_id, cells.marketplace, cells.category
 
 ),
 
@@ -114,9 +137,9 @@ scoped as (
             when spells.entity_type = 'category of a marketplace' then spells.entity_id
             else concat(placed.marketplace, ' / ', placed.category)
         end as cell,
-        case when placed.first_seller_id = placed.last_seller_id then placed.first_seller_id end
+        case when placed.first_seller_no = placed.last_seller_no then only_sellers.entity_id end
             as seller_id,
-        placed.first_seller_id <> placed.last_seller_id as has_several_sellers
+        placed.first_seller_no <> placed.last_seller_no as has_several_sellers
     from spells
     left join placed
         on
@@ -124,6 +147,8 @@ scoped as (
             and spells.entity_type = placed.entity_type
             and spells.entity_id = placed.entity_id
             and placed.place_rank = 1
+    left join entities as only_sellers
+        on placed.first_seller_no = only_sellers.entity_no
 
 ),
 
@@ -263,16 +288,26 @@ named as (
                 then
                 concat(
                     'Seller ', placed_in_list.entity_id,
-                    coalesce(concat(' (', sellers.seller_name, ')'), '')
+                    case
+                        when sellers.seller_name is not null
+                            then concat(' (', sellers.seller_name, ')')
+                        else ''
+                    end
                 )
             when placed_in_list.entity_type = 'product'
                 then
                 concat(
                     'Product ', placed_in_list.entity_id,
-                    coalesce(concat(' (', products.product_name, ')'), ''),
+                    case
+                        when products.product_name is not null
+                            then concat(' (', products.product_name, ')')
+                        else ''
+                    end,
                     case
                         when placed_in_list.has_several_sellers then ' of several sellers'
-                        else coalesce(concat(' of seller ', placed_in_list.seller_id), '')
+                        when placed_in_list.seller_id is not null
+                            then concat(' of seller ', placed_in_list.seller_id)
+                        else ''
                     end
                 )
             when placed_in_list.entity_type = 'marketplace'
@@ -324,13 +359,14 @@ final as (
             ' have come back; ', {{ whole_number_text('named.expected') }},
             ' were to be expected by then, ', named.compared_with, '. Chance allowed for that is ',
             cast(cast(named.effect as decimal(9, 2)) as string), ' times as many',
-            coalesce(
-                concat(
-                    ', worth ', {{ whole_number_text('named.money_at_risk') }}, ' ',
-                    sources.reporting_currency
-                ),
-                ''
-            ),
+            case
+                when named.money_at_risk is not null
+                    then concat(
+                        ', worth ', {{ whole_number_text('named.money_at_risk') }}, ' ',
+                        sources.reporting_currency
+                    )
+                else ''
+            end,
             '. ',
             case
                 when not named.is_open
