@@ -112,7 +112,9 @@ def test_what_was_said_in_a_week_stays_when_later_weeks_come(demo: Build, tmp_pa
             update intermediate.int_sources set as_of_date = {cut}
             """
         )
-    models = ("entities", "sales", "weeks", "spreads", "candidates_risk", "candidates_jumps", "tests")
+    models = (
+        *("entities", "sales", "weeks", "spreads", "candidates_risk", "candidates_jumps", "tests"),
+    )
     run_dbt(
         ["run", "--select", *(f"int_alert_{name}" for name in models)],
         demo.vars | {"warehouse": str(earlier.warehouse)},

@@ -61,7 +61,7 @@ where ledger.lines <> sums.lines or ledger.net_amount <> sums.net_amount
 union all
 
 select
-    'health_score is the weighted mean of the parts that are known' as claim,
+    'health_score is the weighted mean of the parts that are known, if they are enough' as claim,
     source,
     marketplace as example
 from health

@@ -43,7 +43,7 @@ named as (
         ('all', "'all'", none, none, 'cells'),
     ] %}
 
-    select{{ ' distinct' if table == 'cells' }}
+    select
         source,
         '{{ entity_type }}' as entity_type,
         {{ entity_id }} as entity_id,
@@ -52,7 +52,7 @@ named as (
     from {{ table }}
     {%- if not loop.last %}
 
-    union all
+    union
     {%- endif %}
     {%- endfor %}
 

@@ -1,6 +1,7 @@
 -- What sellers, products and the categories of each marketplace (cells) sold week by week, and how
--- much of it had come back by the end of that week and of each later one, until it is complete. A
--- line that was cancelled in a later week counts as sold and kept: at the end of its own nobody knew.
+-- much of it had come back by the end of that week and of each later one, until it is complete.
+-- A line that was cancelled in a later week counts as sold and kept: at the end of its own nobody
+-- knew.
 
 {%- set last = alert_lags() %}
 
@@ -88,7 +89,10 @@ products as (
 
 final as (
 
-    {%- for number in ['cell_no', 'seller_no', 'product_no'] %}
+    {%- for number, condition in [
+        ('cell_no', 'placed.cell_no is not null'), ('seller_no', 'placed.seller_no is not null'),
+        ('product_no', 'placed.product_no in (select product_no from products)'),
+    ] %}
 
     select
         cast(placed.{{ number }} as bigint) as entity_no,
@@ -102,12 +106,7 @@ final as (
         {%- endfor %}
         cast(count(*) as bigint) as lines
     from placed
-    {%- if number == 'product_no' %}
-    inner join products
-        on placed.product_no = products.product_no
-    {%- else %}
-    where placed.{{ number }} is not null
-    {%- endif %}
+    where {{ condition }}
     group by placed.{{ number }}, {{ 'placed.cell_no, ' if number != 'cell_no' }}placed.week_no
     {%- if not loop.last %}
 

@@ -256,18 +256,21 @@ grown as (
 
 ),
 
+{%- set weeks_before = {
+    'lines': [4, 8, reach, 52], 'came': [8, reach, 52, 61], 'expected': [4, 8, reach, 52, 61],
+    'squares': [reach, 52], 'variance': [reach, 52],
+} %}
+
 framed as (
 
     select
         entity_no,
         week_no,
-        {%- for fact, lags in {
-            'lines': [4, 8, reach, 52], 'came': [8, reach, 52, 61],
-            'expected': [4, 8, reach, 52, 61], 'squares': [reach, 52], 'variance': [reach, 52],
-        }.items() %}
-        {%- for lag in lags | unique %}
-        coalesce(lag({{ fact }}, {{ lag }}) over (partition by entity_no order by week_no), 0)
-            as {{ fact }}_before_{{ lag }},
+        {%- for fact, weeks in weeks_before.items() %}
+        {%- for week in weeks | unique %}
+        coalesce(
+            lag({{ fact }}, {{ week }}) over (partition by entity_no order by week_no), 0
+        ) as {{ fact }}_before_{{ week }},
         {%- endfor %}
         {%- endfor %}
         lead(came, 26) over (partition by entity_no order by week_no) as came_later,
@@ -336,25 +339,36 @@ known as (
 
 ),
 
-counted as (
+wanted as (
 
     select
         known.entity_no,
         known.week_no,
         known.lag_weeks,
-        {%- for fact, value in facts.items() %}
-        {%- if fact == 'came' %}
-        cast(known.came as double) as came,
-        {%- else %}
-        round(1000000 * {{ value | replace('lines', 'known.lines') | replace('weight', 'known.weight') | replace('rate', 'known.rate') }}) as {{ fact }}
-        {%- if not loop.last %},{% endif %}
-        {%- endif %}
-        {%- endfor %}
+        known.lines,
+        known.weight,
+        known.rate,
+        known.came
     from known
     inner join replayed
         on
             known.entity_no = replayed.entity_no
             and known.week_no = replayed.week_no
+
+),
+
+counted as (
+
+    select
+        entity_no,
+        week_no,
+        lag_weeks,
+        cast(came as double) as came,
+        {%- for fact, value in facts.items() if fact != 'came' %}
+        round(1000000 * {{ value }}) as {{ fact }}
+        {%- if not loop.last %},{% endif %}
+        {%- endfor %}
+    from wanted
 
 ),
 

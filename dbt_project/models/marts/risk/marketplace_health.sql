@@ -29,7 +29,6 @@ windows as (
 policies as (
 
     select
-        count(*) as part_count,
         {%- for part in parts %}
         max(case when part = '{{ part }}' then good end) as {{ part }}_good,
         max(case when part = '{{ part }}' then bad end) as {{ part }}_bad,
@@ -117,6 +116,8 @@ measured as (
         / (previous.previous_exposure + {{ policy_value('case_mix_prior_lines') }})
             as previous_rate,
         predicted.average_predicted_risk,
+        predicted.high_risk_orders,
+        predicted.scored_orders,
         cast(predicted.high_risk_orders as double) / predicted.scored_orders as high_risk_share
     from ordered
     left join assessed
@@ -146,10 +147,19 @@ valued as (
         case when is_sufficient then shrunk_ratio end as return_rate_value,
         case when is_sufficient then shrunk_ratio * expected_rate / nullif(previous_rate, 0) end
             as trend_value,
-        cast(flagged_seller_lines as double) / nullif(seller_lines, 0) as seller_risk_value,
-        cast(late_lines as double) / nullif(delivery_lines, 0) as delivery_value,
-        cast(lost_lines as double) / nullif(ordered_lines, 0) as cancellations_value,
-        high_risk_share as high_risk_orders_value
+        -- what is known of a handful of lines says nothing of a marketplace
+        {%- for part, events, lines in [
+            ('seller_risk', 'flagged_seller_lines', 'seller_lines'),
+            ('delivery', 'late_lines', 'delivery_lines'),
+            ('cancellations', 'lost_lines', 'ordered_lines'),
+            ('high_risk_orders', 'high_risk_orders', 'scored_orders'),
+        ] %}
+        case
+            when {{ lines }} >= {{ policy_value('health_min_lines') }}
+                then cast({{ events }} as double) / {{ lines }}
+        end as {{ part }}_value
+        {%- if not loop.last %},{% endif %}
+        {%- endfor %}
     from measured
 
 ),
@@ -163,68 +173,100 @@ scored as (
         case when valued.{{ part }}_value is not null then policies.{{ part }}_weight else 0 end
             as {{ part }}_weight,
         {%- endfor %}
-        policies.part_count
+        -- without a model there is no such part
+        {%- for part in parts %}
+        {{ '+ ' if not loop.first }}
+        {%- if part == 'high_risk_orders' %}case
+            when valued.scored_orders is not null then policies.{{ part }}_weight else 0
+        end
+        {%- else %}policies.{{ part }}_weight
+        {%- endif %}
+        {%- endfor %} as full_weight
     from valued
     cross join policies
+
+),
+
+weighed as (
+
+    select
+        *,
+        {%- for part in parts %}
+        {{ '+ ' if not loop.first }}{{ part }}_weight
+        {%- endfor %} as known_weight
+    from scored
+
+),
+
+judged as (
+
+    select
+        *,
+        100 * known_weight >= {{ policy_value('health_min_weight_percent') }} * full_weight
+            as has_score
+    from weighed
 
 ),
 
 final as (
 
     select
-        scored.source,
-        scored.marketplace,
-        scored.window_days,
+        judged.source,
+        judged.marketplace,
+        judged.window_days,
         sources.reporting_currency as currency,
-        scored.orders,
-        scored.sellers,
-        scored.lines,
-        scored.net_amount,
-        coalesce(scored.returned_lines, 0) as returned_lines,
-        coalesce(scored.comparable_lines, 0) as compared_lines,
-        round(coalesce(scored.effective_exposure, 0), 6) as effective_exposure,
+        judged.orders,
+        judged.sellers,
+        judged.lines,
+        judged.net_amount,
+        coalesce(judged.returned_lines, 0) as returned_lines,
+        coalesce(judged.comparable_lines, 0) as compared_lines,
+        round(coalesce(judged.effective_exposure, 0), 6) as effective_exposure,
         case
-            when scored.comparable_lines > 0
-                then round(cast(scored.returned_lines as double) / scored.comparable_lines, 9)
+            when judged.comparable_lines > 0
+                then round(cast(judged.returned_lines as double) / judged.comparable_lines, 9)
         end as observed_rate,
-        round(scored.adjusted_rate, 9) as adjusted_rate,
-        round(least(1, scored.lo * scored.expected_rate), 9) as adjusted_rate_lo,
-        round(least(1, scored.hi * scored.expected_rate), 9) as adjusted_rate_hi,
-        round(scored.expected_rate, 9) as expected_rate,
-        round(scored.previous_rate, 9) as previous_rate,
+        round(judged.adjusted_rate, 9) as adjusted_rate,
+        round(least(1, judged.lo * judged.expected_rate), 9) as adjusted_rate_lo,
+        round(least(1, judged.hi * judged.expected_rate), 9) as adjusted_rate_hi,
+        round(judged.expected_rate, 9) as expected_rate,
+        round(judged.previous_rate, 9) as previous_rate,
         case
-            when not coalesce(scored.is_sufficient, false) then 'insufficient data'
-            when scored.lo > 1 then 'rising'
-            when scored.hi < 1 then 'falling'
+            when not coalesce(judged.is_sufficient, false) then 'insufficient data'
+            when judged.lo > 1 then 'rising'
+            when judged.hi < 1 then 'falling'
             else 'steady'
         end as trend,
-        round(scored.average_predicted_risk, 9) as average_predicted_risk,
-        round(scored.high_risk_orders_value, 9) as high_risk_share,
+        round(judged.average_predicted_risk, 9) as average_predicted_risk,
+        round(judged.high_risk_share, 9) as high_risk_share,
         {%- for part in parts %}
-        round(scored.{{ part }}_value, 9) as {{ part }}_value,
-        round(scored.{{ part }}_score, 6) as {{ part }}_score,
-        cast(scored.{{ part }}_weight as bigint) as {{ part }}_weight,
+        round(judged.{{ part }}_value, 9) as {{ part }}_value,
+        round(judged.{{ part }}_score, 6) as {{ part }}_score,
+        cast(judged.{{ part }}_weight as bigint) as {{ part }}_weight,
         {%- endfor %}
-        round(
-            (
-                {%- for part in parts %}
-                {{ '+ ' if not loop.first }}coalesce(
-                    round(scored.{{ part }}_score, 6), 0
-                ) * scored.{{ part }}_weight
-                {%- endfor %}
-            )
-            / nullif(
-                {%- for part in parts %}
-                {{ '+ ' if not loop.first }}scored.{{ part }}_weight
-                {%- endfor %},
-                0
-            ),
-            6
-        ) as health_score,
+        case
+            when judged.has_score
+                then
+                round(
+                    (
+                        {%- for part in parts %}
+                        {{ '+ ' if not loop.first }}coalesce(
+                            round(judged.{{ part }}_score, 6), 0
+                        ) * judged.{{ part }}_weight
+                        {%- endfor %}
+                    )
+                    / judged.known_weight,
+                    6
+                )
+        end as health_score,
+        case
+            when not judged.has_score
+                then 'Too few lines to judge parts that make up half of the score'
+        end as insufficient_reason,
         sources.as_of_date
-    from scored
+    from judged
     inner join sources
-        on scored.source = sources.source
+        on judged.source = sources.source
 
 )
 
