@@ -14,7 +14,18 @@ lists as (
         count(*) as open_alerts,
         max(alert_rank) as last_rank,
         count(distinct alert_rank) as ranks,
-        sum(case when is_in_budget then 1 else 0 end) as in_budget
+        sum(
+            case
+                when is_in_budget and monitor in ('risk', 'jumps') then 1
+                else 0
+            end
+        ) as in_budget,
+        sum(
+            case
+                when is_in_budget and monitor not in ('risk', 'jumps') then 1
+                else 0
+            end
+        ) as in_monitoring_budget
     from alerts
     where status in ('new', 'open')
     group by source
@@ -48,6 +59,7 @@ where
     open_alerts <> last_rank
     or ranks <> last_rank
     or in_budget > {{ policy_value('alert_weekly_budget') }}
+    or in_monitoring_budget > {{ policy_value('alert_monitoring_budget') }}
 
 union all
 
@@ -60,8 +72,14 @@ where
     status = 'new'
     and (
         100 * q_value > {{ policy_value('alert_open_q_percent') }}
-        or 100 * effect <= {{ policy_value('alert_min_effect_percent') }}
-        or expected < {{ policy_value('risk_min_expected_returns') }}
+        or (
+            monitor in ('risk', 'jumps')
+            and (
+                100 * effect <= {{ policy_value('alert_min_effect_percent') }}
+                or expected < {{ policy_value('risk_min_expected_returns') }}
+            )
+        )
+        or effect <= 1
     )
 
 union all

@@ -266,7 +266,9 @@
         { key: "sentence", label: "In words", long: true }] },
       body: function (card) {
         card.appendChild(h("ul", { class: "statements" }, open.slice(0, 8).concat(watched, closed).map(function (row) {
+          // of monitoring what is wrong says more than where
           var name = row.entity_type === "all" ? "The whole source"
+            : row.entity_type === "source" || row.entity_type === "model" ? R.words(row.metric)
             : R.words(row.entity_type) + " " + R.cut(row.entity_id, 60);
           return h("li", { class: "statement " + (row.status === "closed" ? "info"
             : row.severity === "critical" && row.status !== "watch" ? "bad" : "watch") },

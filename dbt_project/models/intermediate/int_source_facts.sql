@@ -110,7 +110,11 @@ alert_facts as (
 
     select
         source,
-        count(distinct week_no) as weeks_with_candidates
+        count(distinct case when family <> 'monitoring' then week_no end) as weeks_with_candidates,
+        count(distinct case when monitor = 'drift' then week_no end) as weeks_watched_for_drift,
+        count(distinct case when monitor = 'labels' then week_no end) as weeks_watched_for_delay,
+        count(distinct case when monitor = 'calibration' then week_no end)
+            as weeks_watched_for_calibration
     from {{ ref('int_alert_tests') }}
     group by source
 
@@ -248,7 +252,10 @@ joined as (
         coalesce(seller_facts.judged_sellers, 0) as judged_sellers,
         coalesce(segment_fits.days_with_segments, 0) as days_with_segments,
         coalesce(score_facts.scored_lines, 0) as scored_lines,
-        coalesce(alert_facts.weeks_with_candidates, 0) as weeks_with_candidates
+        coalesce(alert_facts.weeks_with_candidates, 0) as weeks_with_candidates,
+        coalesce(alert_facts.weeks_watched_for_drift, 0) as weeks_watched_for_drift,
+        coalesce(alert_facts.weeks_watched_for_delay, 0) as weeks_watched_for_delay,
+        coalesce(alert_facts.weeks_watched_for_calibration, 0) as weeks_watched_for_calibration
     from sources
     left join line_facts
         on sources.source = line_facts.source
@@ -290,13 +297,14 @@ final as (
         'lines_with_recorded_returns', 'days_of_history', 'month_ends_with_curve',
         'tested_cut_offs', 'models_of_churn', 'models_of_value', 'return_models_with_signal',
         'judged_sellers', 'scored_lines', 'days_with_segments',
-        'weeks_with_candidates',
+        'weeks_with_candidates', 'weeks_watched_for_drift', 'weeks_watched_for_delay',
+        'weeks_watched_for_calibration',
     ] %}
     {%- if fact == 'days_of_history' %}
     {%- set total = policy_value('completion_max_age_days') %}
     {%- elif fact == 'month_ends_with_curve' %}
     {%- set total = policy_value('replay_months') %}
-    {%- elif fact == 'weeks_with_candidates' %}
+    {%- elif fact.startswith('weeks_w') %}
     {%- set total = '(' ~ policy_value('alert_replay_weeks') ~ ')' %}
     {%- elif fact == 'days_with_segments' %}
     {%- set total = '(' ~ policy_value('replay_months') ~ ' + 1)' %}

@@ -310,11 +310,21 @@ statements as (
         coalesce(alerts.alert_rank, 50) as place,
         'alert' as topic,
         'bad' as severity,
-        concat('Alert: ', alerts.entity_type, ' ', alerts.entity_id) as headline,
+        case
+            when alerts.monitor in ('risk', 'jumps')
+                then concat('Alert: ', alerts.entity_type, ' ', alerts.entity_id)
+            when alerts.entity_type = 'marketplace'
+                then concat('Alert: ', alerts.metric, ', marketplace ', alerts.entity_id)
+            else concat('Alert: ', alerts.metric)
+        end as headline,
         alerts.sentence,
         alerts.money_at_risk as amount,
         alerts.currency,
-        case when alerts.entity_type = 'seller' then 'sellers' else 'marketplace' end as page,
+        case
+            when alerts.monitor not in ('risk', 'jumps') then 'model'
+            when alerts.entity_type = 'seller' then 'sellers'
+            else 'marketplace'
+        end as page,
         alerts.entity_type,
         alerts.entity_id
     from alerts

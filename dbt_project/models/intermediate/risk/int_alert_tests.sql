@@ -3,14 +3,26 @@
 -- it is large enough, and closes above the second. Who probably has so large an effect and no open
 -- alert is watched.
 -- A further monitor is a model int_alert_candidates_<name> with the columns named in `candidates`
--- (one row per source, entity, metric, window and week) and its name in the list below.
+-- (one row per source, entity, metric, window and week) and its name in the list below. Those of
+-- data and model (drift, labels, model) also say when an effect has become small, which closes it,
+-- and bring a sentence; they are a family of their own and nobody of them is watched.
 
 with candidates as (
 
-    {%- for monitor in ['risk', 'jumps'] %}
+    {%- set monitoring = ['drift', 'labels', 'model'] %}
+    {%- for monitor in ['risk', 'jumps'] + monitoring %}
 
     select
         source,
+        {%- if monitor in monitoring %}
+        'monitoring' as family,
+        is_small,
+        sentence,
+        {%- else %}
+        case when entity_type = 'all' then 'all' else 'entities' end as family,
+        false as is_small,
+        cast(null as string) as sentence,
+        {%- endif %}
         monitor,
         entity_type,
         entity_id,
@@ -93,9 +105,9 @@ ranked as (
     select
         *,
         count(*) over (
-            partition by source, week_no, entity_type = 'all' order by metric_p_value
+            partition by source, week_no, family order by metric_p_value
         ) as p_rank,
-        count(*) over (partition by source, week_no, entity_type = 'all') as family_size
+        count(*) over (partition by source, week_no, family) as family_size
     from combined
     where window_rank = 1
 
@@ -106,7 +118,7 @@ tested as (
     select
         *,
         min(metric_p_value * family_size / p_rank) over (
-            partition by source, week_no, entity_type = 'all' order by metric_p_value desc
+            partition by source, week_no, family order by metric_p_value desc
         ) as q_value
     from ranked
 
@@ -117,10 +129,14 @@ judged as (
 
     select
         *,
-        {{ normal_tail(
-            '((' ~ policy_value('alert_min_effect_percent')
-            ~ ' / cast(100 as double) - effect) / ((effect - effect_lo) / 1.96))'
-        ) }} as large_probability
+        case
+            when family <> 'monitoring'
+                then
+                {{ normal_tail(
+                    '((' ~ policy_value('alert_min_effect_percent')
+                    ~ ' / cast(100 as double) - effect) / ((effect - effect_lo) / 1.96))'
+                ) }}
+        end as large_probability
     from tested
 
 ),
@@ -129,12 +145,13 @@ followed as (
 
     select
         *,
-        100 * large_probability >= {{ policy_value('alert_watch_percent') }} as is_likely,
+        coalesce(100 * large_probability >= {{ policy_value('alert_watch_percent') }}, false)
+            as is_likely,
         lag(week_no) over (partition by series_no order by week_no) as previous_week,
         case
             when 100 * q_value <= {{ policy_value('alert_open_q_percent') }} and is_large_enough
                 then 1
-            when 100 * q_value > {{ policy_value('alert_close_q_percent') }} then 0
+            when is_small or 100 * q_value > {{ policy_value('alert_close_q_percent') }} then 0
         end as clear_signal
     from judged
 
@@ -243,6 +260,7 @@ final as (
 
     select
         judged.source,
+        judged.family,
         judged.monitor,
         judged.entity_type,
         judged.entity_id,
@@ -262,6 +280,7 @@ final as (
         judged.excess_returns,
         judged.money_at_risk,
         judged.compared_with,
+        judged.sentence,
         coalesce(begun.state = 'open', false) as is_open,
         coalesce(begun.state = 'watch', false) as is_watched,
         case when begun.state in ('open', 'watch') then begun.first_week end as first_week,

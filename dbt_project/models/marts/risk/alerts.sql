@@ -154,7 +154,7 @@ scoped as (
 
 -- an alert belongs to the nearest larger one that was open with it and is worth more: a product to
 -- its seller, both to their category, that to its marketplace, and all to everybody's; the last
--- weeks to the whole year
+-- weeks to the whole year; returns of a marketplace that are late to those of all
 pairs as (
 
     select
@@ -185,13 +185,22 @@ pairs as (
         parents.is_open
         and (
             (
+                parents.family = 'monitoring'
+                and parents.monitor = 'labels'
+                and scoped.monitor = 'labels'
+                and parents.entity_type = 'source'
+                and scoped.entity_type = 'marketplace'
+            )
+            or (
                 parents.entity_type = scoped.entity_type
                 and parents.entity_id = scoped.entity_id
                 and parents.monitor = 'risk'
                 and scoped.monitor <> 'risk'
             )
             or (
-                coalesce(scoped.money_at_risk, 0) <= coalesce(parents.money_at_risk, 0)
+                parents.family <> 'monitoring'
+                and scoped.family <> 'monitoring'
+                and coalesce(scoped.money_at_risk, 0) <= coalesce(parents.money_at_risk, 0)
                 and (
                     (
                         parents.entity_type = 'seller'
@@ -249,13 +258,15 @@ graded as (
     from grouped
     inner join severities
         on
-            grouped.effect >= severities.effect_min
-            and grouped.effect_lo >= severities.effect_lo_min
+            grouped.monitor = severities.monitor
+            and grouped.effect >= severities.effect_min
+            and coalesce(grouped.effect_lo, grouped.effect) >= severities.effect_lo_min
             and (grouped.is_open or severities.effect_min = 0)
     group by grouped.source, grouped.alert_id
 
 ),
 
+-- what is wrong with data or model comes first: it says how far the others can be believed
 placed_in_list as (
 
     select
@@ -266,6 +277,7 @@ placed_in_list as (
             order by
                 case when grouped.is_open_now then 1 when grouped.is_open then 3 else 2 end,
                 case when grouped.parent_alert_id is null then 1 else 2 end,
+                case grouped.family when 'monitoring' then 1 else 2 end,
                 coalesce(grouped.money_at_risk, 0) desc,
                 grouped.effect desc,
                 grouped.alert_id
@@ -278,56 +290,70 @@ placed_in_list as (
 
 ),
 
+-- monitoring has a budget of its own: neither pushes the other out
+budgeted as (
+
+    select
+        *,
+        row_number() over (
+            partition by source, family = 'monitoring' order by list_rank
+        ) as budget_rank
+    from placed_in_list
+
+),
+
 named as (
 
     select
-        placed_in_list.*,
+        budgeted.*,
         severities.severity,
         case
-            when placed_in_list.entity_type = 'seller'
+            when budgeted.entity_type = 'seller'
                 then
                 concat(
-                    'Seller ', placed_in_list.entity_id,
+                    'Seller ', budgeted.entity_id,
                     case
                         when sellers.seller_name is not null
                             then concat(' (', sellers.seller_name, ')')
                         else ''
                     end
                 )
-            when placed_in_list.entity_type = 'product'
+            when budgeted.entity_type = 'product'
                 then
                 concat(
-                    'Product ', placed_in_list.entity_id,
+                    'Product ', budgeted.entity_id,
                     case
                         when products.product_name is not null
                             then concat(' (', products.product_name, ')')
                         else ''
                     end,
                     case
-                        when placed_in_list.has_several_sellers then ' of several sellers'
-                        when placed_in_list.seller_id is not null
-                            then concat(' of seller ', placed_in_list.seller_id)
+                        when budgeted.has_several_sellers then ' of several sellers'
+                        when budgeted.seller_id is not null
+                            then concat(' of seller ', budgeted.seller_id)
                         else ''
                     end
                 )
-            when placed_in_list.entity_type = 'marketplace'
-                then concat('Marketplace ', placed_in_list.entity_id)
-            when placed_in_list.entity_type = 'all' then 'All sales together'
-            else concat('Category ', placed_in_list.entity_id)
+            when budgeted.entity_type = 'marketplace'
+                then concat('Marketplace ', budgeted.entity_id)
+            when budgeted.entity_type = 'all' then 'All sales together'
+            else concat('Category ', budgeted.entity_id)
         end as entity_name
-    from placed_in_list
+    from budgeted
     inner join severities
-        on placed_in_list.severity_rank = severities.severity_rank
+        on
+            budgeted.monitor = severities.monitor
+            and budgeted.severity_rank = severities.severity_rank
     left join sellers
         on
-            placed_in_list.source = sellers.source
-            and placed_in_list.entity_type = 'seller'
-            and placed_in_list.entity_id = sellers.seller_id
+            budgeted.source = sellers.source
+            and budgeted.entity_type = 'seller'
+            and budgeted.entity_id = sellers.seller_id
     left join products
         on
-            placed_in_list.source = products.source
-            and placed_in_list.entity_type = 'product'
-            and placed_in_list.entity_id = products.product_id
+            budgeted.source = products.source
+            and budgeted.entity_type = 'product'
+            and budgeted.entity_id = products.product_id
 
 ),
 
@@ -351,7 +377,7 @@ final as (
         round(named.excess_returns, 6) as excess_returns,
         named.money_at_risk,
         sources.reporting_currency as currency,
-        concat(
+        coalesce(named.sentence, concat(
             named.entity_name, ': ', {{ whole_number_text('named.observed') }}, ' of ',
             {{ whole_number_text('named.lines') }}, ' lines sold in the ',
             cast(named.window_days as string), ' days up to ',
@@ -386,7 +412,7 @@ final as (
                 when 'all' then 'Look at deliveries and at what was changed everywhere.'
                 else 'Look which sellers and products of it have an alert, and at what was changed.'
             end
-        ) as sentence,
+        )) as sentence,
         {{ week_end('named.first_week') }} as first_seen_at,
         {{ week_end('named.last_open_week') }} as last_seen_at,
         case
@@ -401,11 +427,24 @@ final as (
         cast(case when named.is_open_now then named.list_rank end as bigint) as alert_rank,
         named.is_open_now
         and named.parent_alert_id is null
-        and named.list_rank <= {{ policy_value('alert_weekly_budget') }} as is_in_budget,
+        and named.budget_rank <= case named.family
+            when 'monitoring' then {{ policy_value('alert_monitoring_budget') }}
+            else {{ policy_value('alert_weekly_budget') }}
+        end as is_in_budget,
         named.monitor,
         concat(
-            '2: q <= ', cast({{ policy_value('alert_open_q_percent') }} as string), ' %, effect > ',
-            cast({{ policy_value('alert_min_effect_percent') }} as string), ' %'
+            '2: q <= ', cast({{ policy_value('alert_open_q_percent') }} as string), ' %, ',
+            case named.monitor
+                when 'drift' then 'warning of policy_drift_severities'
+                when 'labels' then 'labels late or backlog of label_delay'
+                when 'calibration' then 'surely beyond performance_calibration_percent'
+                when 'ranking' then 'beyond performance_auc_fall_permille'
+                else
+                    concat(
+                        'effect > ',
+                        cast({{ policy_value('alert_min_effect_percent') }} as string), ' %'
+                    )
+            end
         ) as rule_version,
         sources.as_of_date
     from named

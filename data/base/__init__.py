@@ -1,0 +1,1 @@
+"""The sample generator: marketplace exports of a world whose truth is known."""
