@@ -3,6 +3,7 @@
 from proofs.alerts import ALERTS_PROOF
 from proofs.delay import DELAY
 from proofs.drift import DRIFT
+from proofs.monitoring import MONITORING
 from proofs.performance import PERFORMANCE
 from proofs.projection import PROJECTION
 from proofs.reserve import RESERVE
@@ -20,5 +21,6 @@ PROOFS = {
         SCORING,
         PERFORMANCE,
         DRIFT,
+        MONITORING,
     )
 }

@@ -36,6 +36,32 @@ ALIKE_MODELS = (
     "alerts",
 )
 
+# Monitors of data and model are left out: equal sellers sell nothing that could drift and no model
+# scores it. What they do in quiet histories is in the proof of monitoring.
+MONITORS = tuple(f"int_alert_candidates_{name}" for name in ("drift", "labels", "model"))
+WITHOUT_MONITORING = ";".join(
+    f"""
+    create table intermediate.{monitor} as
+    select null::text as source, null::text as monitor, null::text as entity_type,
+        null::text as entity_id, null::text as metric, null::bigint as window_days,
+        null::int as week_no, null::int as end_week, null::bigint as lines,
+        null::double as observed, null::double as expected, null::double as effect,
+        null::double as effect_lo, null::double as p_value, null::bool as is_large_enough,
+        null::bool as is_small, null::double as excess_returns,
+        null::decimal(18, 4) as money_at_risk, null::text as compared_with,
+        null::text as sentence
+    where false"""
+    for monitor in MONITORS
+)
+
+
+def without_monitoring(raw: Path, truth: Path) -> None:
+    """Nothing for the monitors of data and model, in the warehouse that is about to be built."""
+    with duckdb.connect(str(raw.parent.parent / "warehouse.duckdb")) as connection:
+        connection.execute("create schema intermediate")
+        connection.execute(WITHOUT_MONITORING)
+
+
 # every alert in the week it opened, and who is watched at the end, with the lines looked at
 OPENED = """
     create temp table opened as
@@ -259,6 +285,7 @@ def judge_alike(world: World, folder: Path) -> list[Row]:
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute("create schema intermediate; create schema marts")
         fill(connection, worlds, rng)
+        connection.execute(WITHOUT_MONITORING)
     vars = {"sources": ["simulated"], "raw": str(raw.parent), "warehouse": str(warehouse)}
     dbt(
         *("build", "--select", "resource_type:seed", *ALIKE_MODELS),
@@ -425,10 +452,14 @@ ALERTS_PROOF = Proof(
     marts=("alerts", "alert_backtest"),
     worlds=(
         *(
-            World(f"incidents {seed}", {**HISTORY, "seed": seed, "incidents": INCIDENTS})
+            World(
+                f"incidents {seed}",
+                {**HISTORY, "seed": seed, "incidents": INCIDENTS},
+                without_monitoring,
+            )
             for seed in (2, 4)
         ),
-        World("quiet 3", {**HISTORY, "seed": 3}),
+        World("quiet 3", {**HISTORY, "seed": 3}, without_monitoring),
         *(
             World(f"alike {number + 1}", {"seed": number + 1, "alike": True})
             for number in range(ALIKE_WORLDS // ALIKE_BATCH)
@@ -441,4 +472,5 @@ ALERTS_PROOF = Proof(
     show=show,
     summary=show,
     helpers=(Path(sellers.__file__).resolve(),),
+    filled=MONITORS,
 )

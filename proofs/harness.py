@@ -77,12 +77,20 @@ class Workshop:
     """Makes and builds worlds in one scratch folder, each in the place of the one before.
 
     The folder stays the same so that dbt need not parse the project again. `ready` are worlds
-    that were built elsewhere, by name.
+    that were built elsewhere, by name. `filled` models are there already when dbt runs, and nothing
+    is built for them alone.
     """
 
-    def __init__(self, marts: Sequence[str], ready: Mapping[str, Built] | None = None) -> None:
+    def __init__(
+        self,
+        marts: Sequence[str],
+        ready: Mapping[str, Built] | None = None,
+        filled: Sequence[str] = (),
+    ) -> None:
         self.marts = marts
         self.ready = dict(ready or {})
+        self.filled = filled
+        self.selected = [f"+{mart}" for mart in marts]
         self.measured: dict[tuple[str, str], Any] = {}
         self.folder: Path | None = None
 
@@ -110,11 +118,17 @@ class Workshop:
         truth = self.folder / "truth" / SOURCE
         if world.edit:
             world.edit(raw, truth)
+        if self.filled and self.selected[0].startswith("+"):
+            manifest = parse()
+            nodes, _ = _upstream(self.marts, manifest, self.filled)
+            self.selected = sorted(
+                manifest["nodes"][name]["name"] for name in nodes if name in manifest["nodes"]
+            )
         vars = {"sources": [SOURCE], "raw": str(raw.parent), "warehouse": str(warehouse)}
         started = time.monotonic()
         peak = dbt(
             "build",
-            *("--select", *(f"+{mart}" for mart in self.marts)),
+            *("--select", *self.selected),
             *("--exclude-resource-type", "test", "unit_test"),
             *("--vars", json.dumps(vars)),
             target=self.folder / "target",
@@ -378,7 +392,7 @@ def run(
     stored = read(unfinished)
     rows = {} if changed(stored, made_of) else stored.get("worlds", {})
     chosen = proof.worlds[:only]
-    with Workshop(proof.marts) as workshop:
+    with Workshop(proof.marts, filled=proof.filled) as workshop:
         for number, world in enumerate(chosen, start=1):
             if world.name in rows:
                 continue
@@ -409,7 +423,7 @@ def recompute_subset(
     if not stored:
         return [f"{proof.file.name} does not exist: `make proof` writes it"]
     problems = []
-    with Workshop(proof.marts, ready) as workshop:
+    with Workshop(proof.marts, ready, proof.filled) as workshop:
         for name in proof.subset:
             started = time.monotonic()
             found = plain(proof.compute(proof.world(name), workshop))

@@ -92,7 +92,7 @@ def test_who_is_watched_probably_has_so_large_an_effect(marts: Connection) -> No
 
 
 def test_what_was_said_in_a_week_stays_when_later_weeks_come(demo: Build, tmp_path: Path) -> None:
-    """Everything dated cut at the end of a week: every alert and expectation up to then is the same,
+    """Everything dated cut at the end of a week: alerts and expectations up to then are the same,
     of sellers and of monitoring. What a feature is worth to the model is taken from today's."""
     week = 6590
     cut = f"(date '1900-01-01' + {week * 7 + 6})"
@@ -132,10 +132,7 @@ def test_what_was_said_in_a_week_stays_when_later_weeks_come(demo: Build, tmp_pa
         *(f"int_drift_{name}" for name in ("comparisons", "cells", "statistics", "judged")),
         "drift_features",
         *(f"int_alert_{name}" for name in ("entities", "sales", "weeks", "spreads")),
-        *(
-            f"int_alert_candidates_{name}"
-            for name in ("risk", "jumps", "drift", "labels", "model")
-        ),
+        *(f"int_alert_candidates_{name}" for name in ("risk", "jumps", "drift", "labels", "model")),
         "int_alert_tests",
     )
     run_dbt(

@@ -94,7 +94,11 @@ def test_the_pace_of_returns_by_hand(marts: Connection) -> None:
             ]
             total = sum(pair[1] for pair in pairs)
             growth[age] = sum(pair[0] for pair in pairs) / total if total else 0.0
-        begun = [age for age in range(1, 10) if np.prod([1 + growth[a] for a in range(age, 10)]) <= 2]
+        begun = [
+            age
+            for age in range(1, 10)
+            if np.prod([1 + growth[later] for later in range(age, 10)]) <= 2
+        ]
         due = sum(before(now - age, age) * growth[age] for age in begun)
         variance = sum(before(now - age, age) * growth[age] * (1 + growth[age]) for age in begun)
         return sum(came[now - age, age] for age in begun), due, variance
@@ -122,7 +126,7 @@ def test_the_pace_of_returns_by_hand(marts: Connection) -> None:
 
 
 def test_calibration_by_hand(marts: Connection) -> None:
-    """What came back in four weeks of lines scored before, and what the scores said, line by line."""
+    """What came back in four weeks of lines scored before, and what scores said, line by line."""
     week = 6592
     lines = marts.execute(
         f"""

@@ -110,11 +110,11 @@ weeks as (
         least(1, min(week_q_value)) as p_value,
         max(score) as score,
         max(case when feature_rank = 1 then feature end) as feature,
-        {%- for number in [1, 2, 3] %}
-        max(case when feature_rank = {{ number }} and score > 0 then sentence end)
-            as sentence_{{ number }}
-        {%- if not loop.last %},{% endif %}
-        {%- endfor %}
+    {%- for number in [1, 2, 3] %}
+    max(case when feature_rank = {{ number }} and score > 0 then sentence end)
+        as sentence_{{ number }}
+    {%- if not loop.last %},{% endif %}
+    {%- endfor %}
     from placed
     group by source, week_no
 

@@ -1,10 +1,14 @@
 -- Monitor: do returns come when they should? Of sales that had begun to come back, what came in the
--- week against what was due by the pace of the weeks just before (chain ladder): a return rate that
+-- week against what was due by the pace of the half year before (chain ladder): a return rate that
 -- moved moves neither. All of it is dated, so each week is judged by what was known at its end;
 -- label_delay asks the same with the curve of today.
 
 {%- set last = alert_lags() %}
-{%- set trail = 'range between ' ~ policy_value('label_alert_weeks') ~ ' preceding and 1 preceding' %}
+{%- set half_year = 26 %}
+{%- set trail = 'range between ' ~ half_year ~ ' preceding and 1 preceding' %}
+{%- set one = 'source, entity_type, entity_id' %}
+{%- set age_window = 'partition by ' ~ one ~ ', age_weeks order by week_no ' ~ trail %}
+{%- set week_window = 'partition by ' ~ one ~ ' order by week_no ' ~ trail %}
 
 with sources as (
 
@@ -84,6 +88,17 @@ lags as (
 
 ),
 
+cohorts as (
+
+    select distinct
+        source,
+        entity_type,
+        entity_id,
+        sale_week
+    from scoped
+
+),
+
 -- also the weeks in which nothing came
 cells as (
 
@@ -96,14 +111,7 @@ cells as (
         lags.age_weeks,
         cast(coalesce(sum(scoped.return_count), 0) as double) as return_count,
         coalesce(sum(scoped.refund_amount), 0) as refund_amount
-    from (
-        select distinct
-            source,
-            entity_type,
-            entity_id,
-            sale_week
-        from scoped
-    ) as cohorts
+    from cohorts
     cross join lags
     inner join sources
         on
@@ -139,15 +147,9 @@ grown as (
 
     select
         *,
-        sum(return_count) over (
-            partition by source, entity_type, entity_id, age_weeks order by week_no {{ trail }}
-        )
-        / nullif(
-            sum(came_before) over (
-                partition by source, entity_type, entity_id, age_weeks order by week_no {{ trail }}
-            ),
-            0
-        ) as growth
+        sum(return_count) over ({{ age_window }})
+        / nullif(sum(came_before) over ({{ age_window }}), 0)
+            as growth
     from cumulated
 
 ),
@@ -197,15 +199,8 @@ squared as (
     select
         *,
         case when due > 0 then power(came - due, 2) / variance end as square,
-        sum(refund_amount) over (
-            partition by source, entity_type, entity_id order by week_no {{ trail }}
-        )
-        / nullif(
-            sum(return_count) over (
-                partition by source, entity_type, entity_id order by week_no {{ trail }}
-            ),
-            0
-        ) as refund_per_return
+        sum(refund_amount) over ({{ week_window }})
+        / nullif(sum(return_count) over ({{ week_window }}), 0) as refund_per_return
     from weeks
 
 ),
@@ -236,8 +231,8 @@ dispersed as (
             squared.source = earlier.source
             and squared.entity_type = earlier.entity_type
             and squared.entity_id = earlier.entity_id
-            and earlier.week_no < squared.week_no
-            and earlier.week_no >= squared.week_no - {{ policy_value('label_alert_weeks') }}
+            and squared.week_no > earlier.week_no
+            and earlier.week_no >= squared.week_no - {{ half_year }}
             and earlier.square is not null
     where squared.due >= {{ policy_value('label_delay_min_returns') }}
     group by squared.source, squared.entity_type, squared.entity_id, squared.week_no
@@ -254,9 +249,9 @@ judged as (
         {{ policy_value('label_delay_change_percent') }} as change_percent,
         levels.z
     from dispersed
-    cross join levels
     inner join sources
         on dispersed.source = sources.source
+    cross join levels
     where
         dispersed.week_no
         >= {{ policy_value('alert_replay_weeks') }} * (

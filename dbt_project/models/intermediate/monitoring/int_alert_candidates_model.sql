@@ -5,9 +5,13 @@
 -- nothing is said of their number.
 
 {%- set last = alert_lags() %}
-{%- set base = policy_value('label_alert_weeks') %}
-{%- set margin = '(cast(' ~ policy_value('performance_calibration_percent') ~ ' as double) / 100)' %}
-{%- set least_auc = '(cast(' ~ policy_value('return_min_auc_permille') ~ ' as double) / 1000)' %}
+{%- set base = 26 %}
+{%- set margin -%}
+(cast({{ policy_value('performance_calibration_percent') }} as double) / 100)
+{%- endset %}
+{%- set least_auc -%}
+(cast({{ policy_value('return_min_auc_permille') }} as double) / 1000)
+{%- endset %}
 
 with sources as (
 
@@ -25,7 +29,8 @@ scores as (
 
 ),
 
--- a line that was cancelled in a later week counts as sold and kept: at the end of its own nobody knew
+-- a line that was cancelled in a later week counts as sold and kept: at the end of its own nobody
+-- knew
 order_lines as (
 
     select * from {{ ref('order_lines') }}
@@ -205,7 +210,7 @@ dispersions as (
     inner join followed as earlier
         on
             followed.source = earlier.source
-            and earlier.week_no <= followed.week_no
+            and followed.week_no >= earlier.week_no
             and earlier.week_no > followed.week_no - {{ base }}
             and earlier.square is not null
     group by followed.source, followed.week_no
@@ -414,8 +419,11 @@ listed as (
             end,
             case
                 when roc_auc is null
-                    then concat('themselves they rank ', {{ percent_text('expected_auc') }},
-                    ' % of pairs rightly, which chance would do as well')
+                    then
+                    concat(
+                        'themselves they rank ', {{ percent_text('expected_auc') }},
+                        ' % of pairs rightly, which chance would do as well'
+                    )
                 else
                     concat(
                         {{ percent_text('roc_auc') }}, ' % of pairs were ranked rightly, ',
