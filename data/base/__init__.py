@@ -1,1 +1,0 @@
-"""The sample generator: marketplace exports of a world whose truth is known."""
