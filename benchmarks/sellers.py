@@ -47,6 +47,8 @@ def enlarge(warehouse: Path, lines: int, sellers: int) -> tuple[int, int]:
     """Copy what the marts read until there are so many lines; lines and sellers there are then."""
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute("set enable_progress_bar = false")
+        # copying needs no order, and no more memory than the build
+        connection.execute("set preserve_insertion_order = false; set memory_limit = '5GB'")
 
         def value(sql: str) -> int:
             return connection.execute(sql).fetchall()[0][0]

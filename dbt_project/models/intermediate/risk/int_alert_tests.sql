@@ -66,18 +66,11 @@ series as (
 
 ),
 
--- several windows of one metric ask the same question: Simes' p-value answers for all of them, and
--- the window with the smallest speaks for them
-windows as (
+numbered as (
 
     select
         candidates.*,
-        series.series_no,
-        row_number() over (
-            partition by series.series_no, candidates.week_no
-            order by candidates.p_value, candidates.window_days, candidates.end_week
-        ) as window_rank,
-        count(*) over (partition by series.series_no, candidates.week_no) as window_count
+        series.series_no
     from candidates
     inner join series
         on
@@ -88,6 +81,37 @@ windows as (
 
 ),
 
+questions as (
+
+    select
+        series_no,
+        week_no,
+        count(*) as window_count
+    from numbered
+    group by series_no, week_no
+
+),
+
+-- several windows of one metric ask the same question: Simes' p-value answers for all of them, and
+-- the window with the smallest speaks for them
+windows as (
+
+    select
+        numbered.*,
+        questions.window_count,
+        row_number() over (
+            partition by numbered.series_no, numbered.week_no
+            order by numbered.p_value, numbered.window_days, numbered.end_week
+        ) as window_rank
+    from numbered
+    inner join questions
+        on
+            numbered.series_no = questions.series_no
+            and numbered.week_no = questions.week_no
+    where questions.window_count > 1
+
+),
+
 combined as (
 
     select
@@ -95,6 +119,20 @@ combined as (
         min(p_value * window_count / window_rank) over (partition by series_no, week_no)
             as metric_p_value
     from windows
+
+    union all
+
+    select
+        numbered.*,
+        questions.window_count,
+        1 as window_rank,
+        numbered.p_value as metric_p_value
+    from numbered
+    inner join questions
+        on
+            numbered.series_no = questions.series_no
+            and numbered.week_no = questions.week_no
+    where questions.window_count = 1
 
 ),
 
@@ -147,7 +185,6 @@ followed as (
         *,
         coalesce(100 * large_probability >= {{ policy_value('alert_watch_percent') }}, false)
             as is_likely,
-        lag(week_no) over (partition by series_no order by week_no) as previous_week,
         case
             when 100 * q_value <= {{ policy_value('alert_open_q_percent') }} and is_large_enough
                 then 1
@@ -167,22 +204,30 @@ eventful as (
 
 ),
 
+preceded as (
+
+    select
+        followed.*,
+        lag(followed.week_no) over (
+            partition by followed.series_no order by followed.week_no
+        ) as previous_week
+    from followed
+    inner join eventful
+        on followed.series_no = eventful.series_no
+
+),
+
 -- after a week in which nothing could be said, it is closed; between the two limits all stays as
 -- it was
 signalled as (
 
     select
-        followed.*,
+        *,
         case
-            when followed.clear_signal is not null then followed.clear_signal
-            when
-                followed.previous_week is null
-                or followed.previous_week < followed.week_no - 1
-                then 0
+            when clear_signal is not null then clear_signal
+            when previous_week is null or previous_week < week_no - 1 then 0
         end as signal
-    from followed
-    inner join eventful
-        on followed.series_no = eventful.series_no
+    from preceded
 
 ),
 

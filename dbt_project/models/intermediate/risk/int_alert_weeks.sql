@@ -239,15 +239,14 @@ spine as (
 grown as (
 
     select
-        spine.entity_no,
-        spine.week_no,
         {%- for fact in ['lines'] + facts | list %}
         sum(coalesce(complete.{{ fact }}, 0)) over (
             partition by spine.entity_no order by spine.week_no
             rows between unbounded preceding and current row
-        ) as {{ fact }}
-        {%- if not loop.last %},{% endif %}
+        ) as {{ fact }},
         {%- endfor %}
+        spine.entity_no,
+        spine.week_no
     from spine
     left join complete
         on

@@ -32,9 +32,9 @@ policies as (
         {%- for part in parts %}
         max(case when part = '{{ part }}' then good end) as {{ part }}_good,
         max(case when part = '{{ part }}' then bad end) as {{ part }}_bad,
-        max(case when part = '{{ part }}' then weight end) as {{ part }}_weight
-        {%- if not loop.last %},{% endif %}
+        max(case when part = '{{ part }}' then weight end) as {{ part }}_weight,
         {%- endfor %}
+        count(*) as part_count
     from {{ ref('policy_health_parts') }}
 
 ),
@@ -142,11 +142,6 @@ measured as (
 valued as (
 
     select
-        *,
-        least(1, shrunk_ratio * expected_rate) as adjusted_rate,
-        case when is_sufficient then shrunk_ratio end as return_rate_value,
-        case when is_sufficient then shrunk_ratio * expected_rate / nullif(previous_rate, 0) end
-            as trend_value,
         -- what is known of a handful of lines says nothing of a marketplace
         {%- for part, events, lines in [
             ('seller_risk', 'flagged_seller_lines', 'seller_lines'),
@@ -157,9 +152,13 @@ valued as (
         case
             when {{ lines }} >= {{ policy_value('health_min_lines') }}
                 then cast({{ events }} as double) / {{ lines }}
-        end as {{ part }}_value
-        {%- if not loop.last %},{% endif %}
+        end as {{ part }}_value,
         {%- endfor %}
+        least(1, shrunk_ratio * expected_rate) as adjusted_rate,
+        case when is_sufficient then shrunk_ratio end as return_rate_value,
+        case when is_sufficient then shrunk_ratio * expected_rate / nullif(previous_rate, 0) end
+            as trend_value,
+        *
     from measured
 
 ),
