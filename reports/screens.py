@@ -104,7 +104,6 @@ def addresses(report: Path, page: Page) -> list[tuple[str, str]]:
     ready(page)
     seller = page.evaluate(
         "(RETOUR.data.seller_risk.list()[0] || {}).seller_id"
-        " && RETOUR.data.seller_risk.where({window_days: 365})[0].seller_id"
     )
     if seller:
         found.append(("seller", f"{sellers}#{'w=90&s=' + seller}"))

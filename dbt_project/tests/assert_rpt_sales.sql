@@ -76,6 +76,57 @@ windows as (
     where rates.marketplace_key = 0 and rates.seller_key = 0 and rates.category_key = 0
     group by rates.source, rates.window_days
 
+),
+
+months as (
+
+    select
+        source,
+        entity_type,
+        entity_id,
+        period_start,
+        denominator,
+        projected_rate,
+        projected_lo,
+        projected_hi
+    from {{ ref('return_rates') }}
+    where period_grain = 'month' and basis = 'sale' and unit = 'lines' and is_complete
+
+),
+
+-- selections of one member or of all
+selected as (
+
+    select
+        rates.source,
+        coalesce(members.dimension, 'all') as entity_type,
+        coalesce(members.member_id, 'all') as entity_id,
+        {{ dbt.dateadd('day', '1 - rates.window_days', 'rates.as_of_date') }} as first_day,
+        rates.lines,
+        rates.projected_rate,
+        rates.projected_lo,
+        rates.projected_hi
+    from {{ ref('rpt_rates') }} as rates
+    left join {{ ref('rpt_members') }} as members
+        on
+            rates.source = members.source
+            and rates.marketplace_key + rates.seller_key + rates.category_key = members.member_key
+            and members.dimension = case
+                when rates.seller_key > 0 then 'seller'
+                when rates.category_key > 0 then 'category'
+                else 'marketplace'
+            end
+    where
+        rates.lines = rates.comparable_lines
+        and rates.marketplace_key >= 0
+        and rates.seller_key >= 0
+        and rates.category_key >= 0
+        and 0 in (
+            rates.marketplace_key + rates.seller_key,
+            rates.marketplace_key + rates.category_key,
+            rates.seller_key + rates.category_key
+        )
+
 )
 
 select
@@ -144,6 +195,26 @@ inner join {{ ref('rpt_rates') }} as parts
 where whole.category_key = 0
 group by whole.source, whole.window_days, whole.marketplace_key, whole.seller_key, whole.lines
 having sum(parts.lines) <> whole.lines
+
+union all
+
+-- one question, one answer: what a page shows of thirty days is what another shows of that month
+select
+    'a window that is a whole month has the rate of return_rates' as claim,
+    selected.source,
+    concat(months.entity_type, ' ', months.entity_id) as example
+from selected
+inner join months
+    on
+        selected.source = months.source
+        and selected.first_day = months.period_start
+        and selected.entity_type = months.entity_type
+        and selected.entity_id = months.entity_id
+where
+    selected.lines <> months.denominator
+    or abs(selected.projected_rate - months.projected_rate) > 1e-8
+    or abs(selected.projected_lo - months.projected_lo) > 1e-8
+    or abs(selected.projected_hi - months.projected_hi) > 1e-8
 
 union all
 

@@ -355,6 +355,15 @@
       return box;
     }
     var panels = [];
+    var definition = options.metric && R.definition(options.metric);
+    if (definition && !options.empty) {
+      panels.push(panel("Definition", function (box) {
+        append(box, h("p", { class: "note" }, h("b", {}, R.words(definition.metric)), ": ", R.plain(definition.definition), ". ",
+          definition.formula ? ["Formula: ", h("code", {}, definition.formula), ". "] : null,
+          "From ", h("code", {}, "marts." + definition.mart + "." + definition.column_name), "; all definitions are on ",
+          R.hasPage("quality") ? R.link("Data quality", {}, "quality") : "Data quality", "."));
+      }));
+    }
     if (options.table && options.table.rows.length && !options.empty) {
       panels.push(panel("Table", function (box) {
         box.appendChild(R.table(options.table.columns, options.table.rows,

@@ -3,8 +3,8 @@
 (function () {
   "use strict";
   var R = RETOUR;
-  var MEASURES = ["lines", "comparable_lines", "returned_lines", "effective_exposure", "net_amount",
-    "refund_amount", "expected_cost"];
+  var MEASURES = ["lines", "comparable_lines", "returned_lines", "effective_exposure", "expected_returns",
+    "open_returns", "net_amount", "refund_amount", "expected_cost"];
 
   // daily sums by age in days of everything that the filters let through
   R.cube = function (data) {
@@ -28,6 +28,15 @@
       }
       for (var j = 0; j < MEASURES.length; j++) sums[MEASURES[j]][ages[i]] += columns[j][i] || 0;
     }
+    // the projected rate of return_rates, for any days: what came, and of the rest the ratio of what came to
+    // what was expected, weighed with the history that rpt_rates holds for the selection
+    var history = R.rate(data) || { history_ratio: 1, history_returns: 0 };
+    function projected(sum) {
+      var expected = sum.expected_returns + history.history_returns;
+      var ratio = expected > 0
+        ? (sum.returned_lines + history.history_ratio * history.history_returns) / expected : 0;
+      return Math.min(1, (sum.returned_lines + ratio * sum.open_returns) / sum.comparable_lines);
+    }
     // of the days from one age up to below another
     function total(from, to) {
       var result = {};
@@ -36,13 +45,12 @@
         for (var age = from; age < Math.min(to, days); age++) sum += sums[measure][age];
         result[measure] = sum / table.unit(measure);
       });
-      result.rate = result.effective_exposure > 0
-        ? Math.min(1, result.returned_lines / result.effective_exposure) : null;
+      result.rate = result.comparable_lines > 0 ? projected(result) : null;
       result.maturity = result.comparable_lines > 0
         ? result.effective_exposure / result.comparable_lines : null;
       return result;
     }
-    return { days: days, total: total, hasScores: columns[6].some(function (v) { return v !== null; }) };
+    return { days: days, total: total, hasScores: columns[MEASURES.indexOf("expected_cost")].some(function (v) { return v !== null; }) };
   };
 
   // the row of rpt_rates for what is chosen; changes replace keys, for example {c: 3}
@@ -90,17 +98,19 @@
         delta: relative("lines", "up") },
       { label: "Sold", metric: "gross_revenue", value: R.shortMoney(now.net_amount, currency),
         key: "net_amount", raw: now.net_amount, delta: relative("net_amount", "up") },
-      { label: "Return rate", metric: "projected_return_rate", small: small,
-        help: "Returns so far over effective exposure, so that windows whose returns are still to come can be compared.",
+      { label: "Return rate, projected", metric: "projected_return_rate", small: small,
+        help: "Of the lines sold in the last " + w + " days, adjusted for returns still to come.",
         value: now.rate === null ? "–" : R.pct(now.rate), key: "rate", raw: now.rate,
         delta: now.rate !== null && before.rate !== null
           ? R.delta(now.rate - before.rate, R.num(100 * Math.abs(now.rate - before.rate), 1) + " points",
             "down", versus + (sure === false ? ", within chance" : ""), sure) : null,
         note: now.rate === null ? R.why("return_rates") : (small ? "few: n = " + R.num(now.effective_exposure, 0) + ", " : "")
-          + (rate && rate.rate_lo !== null ? R.pct(rate.rate_lo) + " to " + R.pct(rate.rate_hi) : "") },
-      { label: "Returned so far", value: R.int(now.returned_lines), key: "returned_lines",
+          + (rate && rate.projected_lo !== null ? R.limit("interval_confidence_percent") + " % interval "
+            + R.pct(rate.projected_lo) + " to " + R.pct(rate.projected_hi) : "") },
+      { label: "Returned so far", value: R.plural(now.returned_lines, "line").replace(" ", "\u00a0"), key: "returned_lines",
         raw: now.returned_lines, help: "Lines sold in the window of which something has come back.",
-        note: now.maturity === null ? null : R.pct(now.maturity, 0) + " of the returns have come" },
+        note: now.maturity === null ? null : R.pct(now.returned_lines / now.comparable_lines) + " of the lines; "
+          + R.pct(now.maturity, 0) + " of the returns have come" },
       { label: "Refunded so far", metric: "refund_amount_by_sale_date", key: "refund_amount",
         value: R.shortMoney(now.refund_amount, currency), raw: now.refund_amount,
         note: now.net_amount > 0 ? R.pct(now.refund_amount / now.net_amount) + " of what was sold" : null },
@@ -141,7 +151,7 @@
     var days = roll === 7 ? "seven days" : "four weeks";
     R.card(content, {
       title: "Return rate by day of sale", metric: "projected_return_rate", span: span, height: 300,
-      sub: days + " up to each, adjusted for returns still to come", sql: ["sales"],
+      sub: "projected; " + days + " up to each", sql: ["sales", "rates"],
       empty: anything ? null : cube.total(0, w).lines ? R.why("return_rates") : "No orders match.",
       summary: anything ? "Return rate by day of sale for " + R.selection() + ". "
         + (last ? "Latest reading with enough lines: " + R.pct(last.rate) + " on " + R.day(last.day) + "."
@@ -155,7 +165,7 @@
         { key: "returned_lines", label: "Returned", number: true, format: R.int },
         { key: "exposure", label: "Effective exposure", number: true, format: function (v) { return R.num(v, 1); } },
         { key: "maturity", label: "Returns that have come", number: true, format: R.pct },
-        { key: "rate", label: "Return rate", number: true, format: R.pct },
+        { key: "rate", label: "Projected rate", number: true, format: R.pct },
         { key: "before", label: "Window before", number: true, format: R.pct }] },
       chart: function (element) {
         var values = drawn.concat(few.length > drawn.length ? few : [])
@@ -202,7 +212,7 @@
     var shown = rows.slice(-18);
     R.card(content, Object.assign({
       title: "Return rate by month of sale", metric: "projected_return_rate", span: 6, height: 290,
-      sub: "so far, and hatched what is still to come", sql: ["months"],
+      sub: "so far; hatched: still to come (projected)", sql: ["months"],
       empty: has ? null : R.why("return_rates"),
       summary: has ? "Return rate by month; newest: " + R.pct(shown[shown.length - 1].projected_rate)
         + " in the end, " + R.pct(shown[shown.length - 1].observed_rate) + " so far." : null,
@@ -212,7 +222,7 @@
         { key: "returned_lines", label: "Returned so far", number: true, format: R.int },
         { key: "observed_rate", label: "So far", number: true, format: R.pct },
         { key: "maturity", label: "Returns that have come", number: true, format: R.pct },
-        { key: "projected_rate", label: "In the end", number: true, format: R.pct },
+        { key: "projected_rate", label: "Projected", number: true, format: R.pct },
         { key: "projected_lo", label: "from", number: true, format: R.pct },
         { key: "projected_hi", label: "to", number: true, format: R.pct }] },
       chart: function (element) {
@@ -245,12 +255,22 @@
 
   R.alertList = function (content, alerts, options) {
     var h = R.h;
+    // not everything that can be alarming costs money
+    function atRisk(row, before) {
+      return row.money_at_risk === null ? "" : before + R.money(row.money_at_risk, row.currency) + " at risk";
+    }
     // who is on the watch list has no open alert
     var open = alerts.filter(function (row) { return row.status !== "closed" && row.status !== "watch"; });
-    var watched = alerts.filter(function (row) { return row.status === "watch"; }).slice(0, 3);
-    var closed = alerts.filter(function (row) { return row.status === "closed"; }).slice(0, 3);
-    R.card(content, Object.assign({ title: "Alerts", sub: R.plural(open.length, "open alert"), span: 4,
+    var watched = alerts.filter(function (row) { return row.status === "watch"; });
+    var closed = alerts.filter(function (row) { return row.status === "closed"; });
+    // who has an alert is on no list behind it
+    var shown = open.slice(0, 8).concat(watched.slice(0, 3), closed.slice(0, 3));
+    R.card(content, Object.assign({ title: "Alerts", sub: R.plural(open.length, "open alert")
+        + (watched.length ? ", " + R.int(watched.length) + " on the watch list" : ""), span: 4,
       sql: ["alerts"],
+      note: open.concat(watched).some(function (row) { return row.entity_type === "seller"; })
+        ? "Alerts are tested once a week on whole weeks, against the same weeks, marketplace and category; the risk of"
+          + " sellers is counted to the last day, against the same goods and customers. Their figures differ by that." : null,
       empty: alerts.length ? null : (R.coverage("alerts") || {}).status === "empty" ? R.why("alerts")
         : "No alert in the weeks looked at.",
       table: { rows: alerts, columns: [
@@ -265,20 +285,25 @@
           return R.money(v, r.currency); } },
         { key: "sentence", label: "In words", long: true }] },
       body: function (card) {
-        card.appendChild(h("ul", { class: "statements" }, open.slice(0, 8).concat(watched, closed).map(function (row) {
+        card.appendChild(h("ul", { class: "statements" }, shown.map(function (row) {
           // of monitoring what is wrong says more than where
-          var name = row.entity_type === "all" ? "The whole source"
-            : row.entity_type === "source" || row.entity_type === "model" ? R.words(row.metric)
-            : R.words(row.entity_type) + " " + R.cut(row.entity_id, 60);
+          var isMonitoring = row.monitor && row.monitor !== "risk" && row.monitor !== "jumps";
+          var name = isMonitoring ? R.words(row.metric)
+              + (row.entity_type === "marketplace" ? ", marketplace " + R.cut(row.entity_id, 60) : "")
+            : row.entity_type === "all" ? "The whole source" : R.words(row.entity_type) + " " + R.cut(row.entity_id, 60);
+          var page = isMonitoring ? "model" : row.entity_type === "seller" ? "sellers" : null;
+          var closedOrWatched = row.status === "closed" || row.status === "watch";
           return h("li", { class: "statement " + (row.status === "closed" ? "info"
             : row.severity === "critical" && row.status !== "watch" ? "bad" : "watch") },
-          h("p", { class: "head" }, row.entity_type === "seller"
-            ? h("a", { href: R.address({ s: R.valueOf(row.entity_id) }, "sellers") }, name) : name,
-          h("span", { class: "tag " + (row.status === "closed" || row.status === "watch" ? "" : "bad") }, row.status)),
+          h("p", { class: "head" }, page && R.hasPage(page)
+            ? R.link(name, page === "sellers" ? { s: R.valueOf(row.entity_id) } : {}, page) : name,
+          h("span", { class: "tag " + (closedOrWatched ? "" : "bad") }, row.status)),
           h("p", { class: "body" }, row.status === "closed"
-            ? "From " + R.day(row.first_seen_at) + " to " + R.day(row.last_seen_at) + ", "
-              + R.money(row.money_at_risk, row.currency) + " at risk."
-            : R.cut(row.sentence, 420)));
+            ? "From " + R.day(row.first_seen_at) + " to " + R.day(row.last_seen_at) + atRisk(row, ", ") + "."
+            : row.status === "watch" && !isMonitoring && row.effect !== null
+              ? R.int(row.observed) + " of " + R.int(row.lines) + " lines have come back, " + R.num(row.effect)
+                + " times as many as expected, chance allowed for" + atRisk(row, ": ") + ". Probably too many, not beyond doubt."
+              : R.cut(R.plain(row.sentence) + ".", 420)));
         })));
       } }, options || {}));
   };

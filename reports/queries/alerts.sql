@@ -1,4 +1,4 @@
-select alert_id, entity_type, entity_id, metric, lines, observed, expected, effect, effect_lo,
+select alert_id, monitor, entity_type, entity_id, metric, lines, observed, expected, effect, effect_lo,
     q_value, money_at_risk, currency, sentence, first_seen_at, last_seen_at, status, severity
 from marts.alerts
 where source = $source

@@ -1,5 +1,4 @@
-select marketplace, window_days, orders, sellers, lines, net_amount, currency, adjusted_rate,
-    adjusted_rate_lo, adjusted_rate_hi, expected_rate, trend, average_predicted_risk,
+select marketplace, window_days, orders, sellers, lines, net_amount, currency, trend, average_predicted_risk,
     high_risk_share, health_score, return_rate_score, trend_score, seller_risk_score,
     delivery_score, cancellations_score, high_risk_orders_score
 from marts.marketplace_health

@@ -1,6 +1,6 @@
 select window_days, marketplace_key, seller_key, category_key, lines, returned_lines,
-    effective_exposure, adjusted_rate, rate_lo, rate_hi, prior_adjusted_rate, rate_change,
-    rate_change_lo, rate_change_hi
+    effective_exposure, projected_rate, projected_lo, projected_hi, prior_projected_rate,
+    rate_change, rate_change_lo, rate_change_hi, history_ratio, history_returns
 from reports.rpt_rates
 where source = $source
 order by window_days, marketplace_key, seller_key, category_key

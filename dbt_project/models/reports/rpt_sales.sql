@@ -1,7 +1,16 @@
 with order_lines as (
 
-    select * from {{ ref('order_lines') }}
+    select
+        *,
+        {{ completion_stratum(1) }} as stratum_1
+    from {{ ref('order_lines') }}
     where is_sale and age_days < {{ policy_value('report_days') }}
+
+),
+
+reference_rates as (
+
+    select * from {{ ref('int_reference_rates') }} where is_current
 
 ),
 
@@ -32,6 +41,15 @@ keyed as (
         end as comparable_lines,
         order_lines.returned_quantity,
         order_lines.maturity,
+        order_lines.maturity_se,
+        -- what a line is expected to bring back by its age, and later: as return_rates has it
+        cast(
+            coalesce(reference_rates.reference_rate, 1) * order_lines.maturity as decimal(9, 6)
+        ) as expected_rate,
+        cast(
+            coalesce(reference_rates.reference_rate, 1) * (1 - order_lines.maturity)
+            as decimal(9, 6)
+        ) as open_rate,
         order_lines.net_amount,
         order_lines.refund_amount,
         scores.expected_cost,
@@ -53,6 +71,10 @@ keyed as (
             order_lines.source = categories.source
             and categories.dimension = 'category'
             and coalesce(order_lines.category, '') = categories.member_id
+    left join reference_rates
+        on
+            order_lines.source = reference_rates.source
+            and order_lines.stratum_1 = reference_rates.stratum_1
     left join scores
         on
             order_lines.source = scores.source
@@ -73,9 +95,16 @@ final as (
         cast(
             sum(case when returned_quantity > 0 then comparable_lines else 0 end) as bigint
         ) as returned_lines,
+        {%- for column, share in [
+            ('effective_exposure', 'maturity'), ('exposure_error', 'maturity_se'),
+            ('expected_returns', 'expected_rate'), ('open_returns', 'open_rate'),
+        ] %}
         cast(
-            sum(case when comparable_lines = 1 then maturity else 0 end) as decimal(18, 6)
-        ) as effective_exposure,
+            sum(
+                case when comparable_lines = 1 then cast({{ share }} as decimal(9, 6)) else 0 end
+            ) as decimal(18, 6)
+        ) as {{ column }},
+        {%- endfor %}
         {{ money('sum(net_amount)') }} as net_amount,
         {{ money('sum(coalesce(refund_amount, 0))') }} as refund_amount,
         {{ money('sum(expected_cost)') }} as expected_cost,

@@ -42,7 +42,7 @@ RETOUR.page("cohorts", [], function (content, data) {
   var curve = data.completion.list();
   function ageOf(share) { var found = curve.filter(function (r) { return r.completion >= share; })[0]; return found ? found.age_days : null; }
   R.card(content, { title: "How returns arrive", metric: "completion", sub: "share of all returns that have come by age",
-    span: 6, sql: ["completion"], height: 290, empty: curve.length ? null : R.why("return_completion_curve"),
+    span: 7, sql: ["completion"], height: 290, empty: curve.length ? null : R.why("return_completion_curve"),
     summary: curve.length ? "Half of the returns have come after " + R.int(ageOf(0.5)) + " days, nine in ten after "
       + R.int(ageOf(0.9)) + " days." : null,
     note: curve.length ? "Half have come after " + R.int(ageOf(0.5)) + " days, nine in ten after " + R.int(ageOf(0.9))
@@ -68,12 +68,24 @@ RETOUR.page("cohorts", [], function (content, data) {
         yaxis: { ticksuffix: " %", range: [0, 101], nticks: 6 } });
     } });
 
+  var speeds = data.completion_categories.list();
+  R.card(content, { title: "How fast, by category", span: 5, sql: ["completion_categories"],
+    empty: speeds.length ? null : R.why("return_completion_curve"),
+    table: { rows: speeds, columns: speedColumns() },
+    body: function (card) { card.appendChild(R.table(speedColumns(), speeds, { caption: "How fast, by category", sortable: true })); } });
+  function speedColumns() {
+    return [{ key: "category", label: "Category" }, { key: "returns", label: "Returns", number: true, format: R.int },
+      { key: "half_days", label: "Days until half", number: true, format: R.int },
+      { key: "most_days", label: "Days until nine in ten", number: true, format: R.int }];
+  }
+
+
   // the newest months at the same age
   var triangle = data.triangle.list();
   var sold = [];
   triangle.forEach(function (r) { if (sold.indexOf(r.sale_month) < 0) sold.push(r.sale_month); });
   sold = sold.slice(-6);
-  R.card(content, { title: "Months at the same age", metric: "cumulative_line_rate", span: 6, sql: ["triangle"],
+  R.card(content, { title: "Months at the same age", metric: "cumulative_line_rate", span: 7, sql: ["triangle"],
     sub: "lines that had come back, by weeks since the sale", height: 290,
     empty: triangle.length ? null : R.why("return_triangle"),
     summary: "Share of the lines sold in a month that had come back, by weeks since the sale: "
@@ -105,27 +117,20 @@ RETOUR.page("cohorts", [], function (content, data) {
     } });
 
   var delays = data.delays.list();
-  R.card(content, { title: "Late, or fewer?", sub: "whether returns stand still or the rate moves", span: 6, sql: ["delays"],
+  R.card(content, { title: "Late, or fewer?", sub: "whether returns stand still or the rate moves", span: 5, sql: ["delays"],
     empty: delays.length ? null : R.why("return_delays"),
     table: { rows: delays, columns: delayColumns() },
+    note: delays.length ? "Recent rate: returns so far over effective exposure, of the sales of the last four weeks of which at least"
+      + " 30 % of the returns have come. It asks whether something moved; the return rate of a month or window is the projected"
+      + " one, which counts all sales and weighs history." : null,
     body: function (card) { card.appendChild(R.table(delayColumns(), delays, { caption: "Delays",
       rowClass: function (r) { return r.status === "on_time" ? null : "chosen"; } })); } });
   function delayColumns() {
     return [{ key: "marketplace", label: "Marketplace" }, { key: "status", label: "Returns", format: R.words },
       { key: "lag_days", label: "Days late", number: true, format: R.int },
       { key: "rate_status", label: "Rate", format: R.words },
-      { key: "recent_rate", label: "Last 4 weeks", number: true, format: R.pct },
-      { key: "reference_rate", label: "Before", number: true, format: R.pct }];
-  }
-  var speeds = data.completion_categories.list();
-  R.card(content, { title: "How fast, by category", span: 6, sql: ["completion_categories"],
-    empty: speeds.length ? null : R.why("return_completion_curve"),
-    table: { rows: speeds, columns: speedColumns() },
-    body: function (card) { card.appendChild(R.table(speedColumns(), speeds, { caption: "How fast, by category", sortable: true })); } });
-  function speedColumns() {
-    return [{ key: "category", label: "Category" }, { key: "returns", label: "Returns", number: true, format: R.int },
-      { key: "half_days", label: "Days until half", number: true, format: R.int },
-      { key: "most_days", label: "Days until nine in ten", number: true, format: R.int }];
+      { key: "recent_rate", label: "Recent rate", number: true, format: R.pct },
+      { key: "reference_rate", label: "Quarter before", number: true, format: R.pct }];
   }
 
   var forecast = data.forecast.list();
@@ -166,16 +171,20 @@ RETOUR.page("cohorts", [], function (content, data) {
       { key: "error_rate", label: "Off by", number: true, format: R.pct }] },
     chart: function (element) {
       var final = reserve.filter(function (r) { return r.is_final; });
+      // a month-end stands under the name of its month
+      function month(r) { return r.known_on.slice(0, 7) + "-01"; }
       R.plot(element, function () {
-        return [{ type: "bar", name: "reserved", x: reserve.map(function (r) { return r.known_on; }),
+        return [{ type: "bar", name: "reserved", x: reserve.map(month),
           y: reserve.map(function (r) { return r.liability_amount; }), marker: { color: R.colour("accent-soft") },
           error_y: R.interval(reserve, "liability_amount", "liability_lo", "liability_hi"),
-          hovertemplate: "%{x|%-d %B %Y}: %{y:,.0f} reserved<extra></extra>" },
-        { type: "scatter", mode: "markers", name: "refunded in the end", x: final.map(function (r) { return r.known_on; }),
+          customdata: reserve.map(function (r) { return R.day(r.known_on); }),
+          hovertemplate: "%{customdata}: %{y:,.0f} reserved<extra></extra>" },
+        { type: "scatter", mode: "markers", name: "refunded in the end", x: final.map(month),
           y: final.map(function (r) { return r.realised_refund_amount; }),
           marker: { symbol: "diamond", size: 9, color: R.colour("second") },
-          hovertemplate: "%{x|%-d %B %Y}: %{y:,.0f} refunded<extra></extra>" }];
-      }, { showlegend: true, xaxis: { type: "date", tickformat: "%b\n%Y", showgrid: false, nticks: 8, tickangle: 0 },
+          customdata: final.map(function (r) { return R.day(r.known_on); }),
+          hovertemplate: "%{customdata}: %{y:,.0f} refunded<extra></extra>" }];
+      }, { showlegend: true, xaxis: R.MONTHS(reserve.length),
         yaxis: { rangemode: "tozero", tickformat: "~s", title: { text: R.label(newest ? newest.currency : "") }, nticks: 6 } });
     } });
 });

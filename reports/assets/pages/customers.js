@@ -21,7 +21,7 @@ RETOUR.page("customers", [], function (content, data) {
         note: R.pct(inactive.customer_share) + " of the customers" },
       { label: "At risk of leaving", key: "at_risk", raw: sum(advice, "at_risk"), value: R.int(sum(advice, "at_risk")),
         help: "Active customers whose churn probability is high.",
-        note: "they kept " + R.money(sum(advice, "kept_amount_at_risk"), currency) },
+        note: "kept so far: " + R.money(sum(advice, "kept_amount_at_risk"), currency) },
       { label: "High returners", key: "high_returners", raw: returners.customers || 0,
         value: R.int(returners.customers || 0),
         note: R.pct(returners.customer_share) + " of the customers, " + R.pct(returners.return_cost_share)
@@ -43,7 +43,7 @@ RETOUR.page("customers", [], function (content, data) {
       { key: "gross_revenue", label: "Bought", number: true, format: R.money },
       { key: "net_revenue", label: "Kept", number: true, format: R.money },
       { key: "aov", label: "Average order", number: true, format: R.money },
-      { key: "return_rate", label: "Return rate", number: true, format: R.pct },
+      { key: "return_rate", label: "Units returned so far", number: true, format: R.pct },
       { key: "return_cost", label: "Cost of returns", number: true, format: R.money },
       { key: "net_margin_after_returns", label: "Margin after returns", number: true, format: R.money }] },
     chart: function (element) {
@@ -140,13 +140,13 @@ RETOUR.page("customers", [], function (content, data) {
     empty: churn.length ? null : R.why("customer_churn"),
     table: { rows: churn, columns: churnColumns() },
     body: function (card) { card.appendChild(R.table(churnColumns(), churn, { caption: "Churn and value" })); },
-    note: "Value: margin expected of the customers of a segment, as if nothing came back and as things come back." });
+    note: "Customers who bought in the last year: fewer than in the segments, which look back further. Value: margin expected of the customers of a segment, as if nothing came back and as things come back." });
   function churnColumns() {
     return [{ key: "segment_name", label: "Segment" },
       { key: "customers", label: "Customers", number: true, format: R.int },
       { key: "active_customers", label: "Active", number: true, format: R.int },
       { key: "active_churn_probability", label: "Active that leave", number: true, format: R.pct },
-      { key: "moving_to_inactive", label: "Likely to leave", number: true, format: R.int },
+      { key: "at_risk", label: "At risk", number: true, format: R.int },
       { key: "clv_before_returns", label: "Value without returns", number: true, format: function (v, r) { return R.money(v, r.currency); } },
       { key: "clv_after_returns", label: "Value with returns", number: true, format: function (v, r) { return R.money(v, r.currency); } }];
   }
@@ -162,14 +162,14 @@ RETOUR.page("customers", [], function (content, data) {
       { key: "net_revenue", label: "Kept", number: true, format: R.money },
       { key: "revenue_share", label: "Share", number: true, format: R.pct },
       { key: "aov", label: "Average order", number: true, format: R.money },
-      { key: "return_rate", label: "Return rate", number: true, format: R.pct }] },
+      { key: "return_rate", label: "Units returned so far", number: true, format: R.pct }] },
     chart: function (element) {
       R.plot(element, function () {
         return [{ type: "bar", orientation: "h", y: groups.map(function (r) { return R.label(r.customer_group, 18); }),
           x: groups.map(function (r) { return r.net_revenue; }), marker: { color: R.colour("accent") },
           text: groups.map(function (r) { return R.pct(r.revenue_share, 0); }), textposition: "auto",
           customdata: groups.map(function (r) { return [R.money(r.net_revenue, r.currency), R.pct(r.return_rate)]; }),
-          hovertemplate: "%{customdata[0]}, return rate %{customdata[1]}<extra></extra>" }];
+          hovertemplate: "%{customdata[0]}, %{customdata[1]} of the units returned so far<extra></extra>" }];
       }, { yaxis: { autorange: "reversed", type: "category" }, xaxis: { tickformat: "~s", rangemode: "tozero",
         title: { text: R.label(groups.length ? groups[0].currency : "") } } });
     } });

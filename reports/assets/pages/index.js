@@ -52,7 +52,8 @@ RETOUR.page("index", [], function (content, data) {
       figure("Sold in " + month, "gross_revenue", "gross_revenue", R.shortMoney, "up"),
       figure("Orders", "orders", "orders", R.int, "up"),
       figure("Average order", "aov", "aov", R.money, "up"),
-      { label: "Return rate", metric: "projected_return_rate",
+      { label: "Return rate, projected", metric: "projected_return_rate",
+        help: "Of the lines sold in " + month + ", adjusted for returns still to come.",
         value: R.pct(rate && rate.projected_rate), key: "projected_rate",
         raw: rate && rate.projected_rate,
         delta: rate && rateBefore && rate.projected_rate !== null && rateBefore.projected_rate !== null

@@ -13,16 +13,16 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
     var row = R.rate(data, { c: member.key });
     return row && row.lines > 0 ? Object.assign({ label: member.label, value: member.value,
       isChosen: chosen && chosen.key === member.key }, row) : null;
-  }).filter(Boolean).filter(function (row) { return row.adjusted_rate !== null; });
-  bars.sort(function (a, b) { return b.adjusted_rate - a.adjusted_rate; });
+  }).filter(Boolean).filter(function (row) { return row.projected_rate !== null; });
+  bars.sort(function (a, b) { return b.projected_rate - a.projected_rate; });
   var overall = R.rate(data, { c: 0 });
   R.card(content, {
-    title: "Return rate by category", span: R.names("c") ? 4 : 12, height: Math.max(220, 60 + 30 * bars.length), sql: ["rates"],
-    sub: "last " + w + " days",
+    title: "Return rate by category", metric: "projected_return_rate", span: R.names("c") ? 4 : 12,
+    height: Math.max(220, 60 + 30 * bars.length), sql: ["rates"], sub: "projected; sold in the last " + w + " days",
     empty: !R.names("c") ? R.why("category_performance") : bars.length ? null
       : cube.total(0, w).lines ? R.why("return_rates") : "No orders match.",
     summary: bars.length ? "Return rate by category: " + bars.slice(0, 8).map(function (row) {
-      return row.label + " " + R.pct(row.adjusted_rate); }).join(", ") + "." : null,
+      return row.label + " " + R.pct(row.projected_rate); }).join(", ") + "." : null,
     note: bars.length ? "Lines: " + R.limit("interval_confidence_percent") + " % interval."
       + (bars.some(function (row) { return R.isSmall(row.effective_exposure); })
         ? " Grey: fewer than " + R.limit("report_small_lines") + " lines." : "") : null,
@@ -31,27 +31,27 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
       { key: "lines", label: "Lines", number: true, format: R.int },
       { key: "returned_lines", label: "Returned", number: true, format: R.int },
       { key: "effective_exposure", label: "Effective exposure", number: true, format: R.int },
-      { key: "adjusted_rate", label: "Return rate", number: true, format: R.pct },
-      { key: "rate_lo", label: "from", number: true, format: R.pct },
-      { key: "rate_hi", label: "to", number: true, format: R.pct },
-      { key: "prior_adjusted_rate", label: "Window before", number: true, format: R.pct }] },
+      { key: "projected_rate", label: "Projected rate", number: true, format: R.pct },
+      { key: "projected_lo", label: "from", number: true, format: R.pct },
+      { key: "projected_hi", label: "to", number: true, format: R.pct },
+      { key: "prior_projected_rate", label: "Window before", number: true, format: R.pct }] },
     chart: function (element) {
       R.plot(element, function () {
         return [{ type: "bar", orientation: "h", y: bars.map(function (row) {
           return R.label(row.label, 18) + (R.isSmall(row.effective_exposure)
             ? " (n=" + R.num(row.effective_exposure, 0) + ")" : ""); }),
-        x: bars.map(function (row) { return 100 * row.adjusted_rate; }),
+        x: bars.map(function (row) { return 100 * row.projected_rate; }),
         marker: { color: bars.map(function (row) {
           return R.colour(R.isSmall(row.effective_exposure) ? "quiet"
             : chosen && !row.isChosen ? "accent-soft" : "accent"); }) },
-        error_x: R.interval(bars, "adjusted_rate", "rate_lo", "rate_hi", 100),
-        customdata: bars.map(function (row) { return [R.int(row.lines), R.pct(row.rate_lo), R.pct(row.rate_hi)]; }),
+        error_x: R.interval(bars, "projected_rate", "projected_lo", "projected_hi", 100),
+        customdata: bars.map(function (row) { return [R.int(row.lines), R.pct(row.projected_lo), R.pct(row.projected_hi)]; }),
         hovertemplate: "%{x:.1f} %, %{customdata[1]} to %{customdata[2]}<br>%{customdata[0]} lines<extra></extra>" }];
       }, function () {
         return { yaxis: { autorange: "reversed", type: "category" },
           xaxis: { ticksuffix: " %", rangemode: "tozero", nticks: 5 },
-          shapes: overall && overall.adjusted_rate !== null ? [{ type: "line", yref: "paper", y0: 0, y1: 1,
-            x0: 100 * overall.adjusted_rate, x1: 100 * overall.adjusted_rate,
+          shapes: overall && overall.projected_rate !== null ? [{ type: "line", yref: "paper", y0: 0, y1: 1,
+            x0: 100 * overall.projected_rate, x1: 100 * overall.projected_rate,
             line: { color: R.colour("muted"), width: 1.3, dash: "dot" } }] : [] };
       });
     },
@@ -64,18 +64,23 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
   var entity = filters.length === 0 ? { entity_type: "all" }
     : one && one.id ? { entity_type: kind[filters[0]], entity_id: one.id } : null;
   R.monthlyRate(content, entity ? data.months.where(entity) : data.months.where({ entity_type: "all" }), {
-    span: 5, sub: entity ? one ? R.cut(one.label, 40) : "hatched: still to come"
+    span: 5, height: 200, sub: entity ? one ? R.cut(one.label, 40) : "hatched: still to come"
       : "of all: with more than one filter there is no interval" });
 
-  // health of marketplaces
-  var health = data.health.where({ window_days: w });
+  // health of marketplaces, with the return rate that the page shows of each when it is chosen
+  var keys = {};
+  R.members("m").forEach(function (member) { if (member.id) keys[member.id] = member.key; });
+  var health = data.health.where({ window_days: w }).map(function (row) {
+    var rate = keys[row.marketplace] && R.rate(data, { m: keys[row.marketplace], s: 0, c: 0 });
+    return Object.assign({}, row, { projected_rate: rate ? rate.projected_rate : null });
+  });
   var parts = [["return_rate_score", "Rate"], ["trend_score", "Trend"],
     ["seller_risk_score", "Sellers"], ["delivery_score", "Delivery"],
     ["cancellations_score", "Cancelled"], ["high_risk_orders_score", "Risky orders"]];
   R.card(content, {
-    title: "Health of the marketplaces", sub: "0 to 100, last " + w + " days", span: 7, sql: ["health"],
+    title: "Health of the marketplaces", sub: "0 to 100, last " + w + " days", span: 7, sql: ["health", "rates"],
     empty: health.length ? null : R.why("marketplace_health"),
-    table: { rows: health, columns: data.health.names.map(function (name) {
+    table: { rows: health, columns: ["projected_rate"].concat(data.health.names).map(function (name) {
       return { key: name, label: name.replace(/_/g, " ") }; }) },
     body: function (card) {
       card.appendChild(R.table([
@@ -84,20 +89,20 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
         { key: "health_score", label: "Score", number: true, cell: function (row) {
           return row.health_score === null ? "–" : h("span", {},
             h("span", { class: "meter", style: "--share:" + row.health_score + "%" }), h("b", {}, R.num(row.health_score, 0))); } },
-        { key: "adjusted_rate", label: "Return rate", number: true, format: R.pct }].concat(parts.map(function (part) {
+        { key: "projected_rate", label: "Return rate, projected", number: true, format: R.pct }].concat(parts.map(function (part) {
         return { key: part[0], label: part[1], number: true, format: function (v) { return R.num(v, 0); } };
       })), health, { caption: "Health of the marketplaces" }));
     },
     note: "Each part is 0 (bad) to 100 (good); weights and limits are in policy_health_parts.",
   });
 
-  // sellers that bring back more than their goods explain
-  var sellers = data.excess_sellers.where({ window_days: w === 90 ? 365 : 90 });
-  var days = w === 90 ? 365 : 90;
+  // sellers that bring back more than their goods explain: of the year, as everywhere
+  var sellers = data.excess_sellers.list();
   R.card(content, {
-    title: "Sellers with the most excess returns", span: sellers.length ? 8 : 12, sql: ["excess_sellers"],
-    sub: "against the same goods and customers of others, last " + days + " days",
+    title: "Sellers with the most excess returns", span: sellers.length ? 7 : 12, sql: ["excess_sellers"],
+    sub: "against the same goods and customers of others, last 365 days",
     empty: sellers.length ? null : R.why("seller_risk"),
+    note: sellers.length ? "Came back: of the lines sold in the last 365 days, so far. Times as many as expected: chance allowed for." : null,
     table: { rows: sellers, columns: sellerColumns(true) },
     body: function (card) {
       card.appendChild(R.table(sellerColumns(false), sellers, { caption: "Sellers with the most excess returns",
@@ -110,14 +115,16 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
       { key: "seller_id", label: "Seller", cell: plain ? null : function (row) {
         return R.sellerLink(row.seller_id, row.seller_name); } },
       { key: "lines", label: "Lines", number: true, format: R.int },
-      { key: "adjusted_rate", label: "Return rate", number: true, format: R.pct },
+      { key: "observed_rate", label: "Came back", number: true, format: R.pct },
       { key: "excess_returns", label: "Excess returns", number: true, format: function (v) { return R.num(v, 1); } },
-      { key: "shrunk_ratio", label: "Observed / expected", number: true, format: function (v, row) {
+      { key: "shrunk_ratio", label: "Times as many", number: true, format: function (v, row) {
         return plain ? R.num(v) : R.num(v) + "  (" + R.num(row.lo) + " to " + R.num(row.hi) + ")"; } },
+      plain ? { key: "lo", label: "from", number: true, format: R.num } : null,
+      plain ? { key: "hi", label: "to", number: true, format: R.num } : null,
       { key: "excess_cost", label: "Excess cost", number: true, format: function (v, row) {
         return R.money(v, row.currency); } },
-      { key: "risk_tier", label: "Tier", cell: plain ? null : function (row) { return R.tier(row.risk_tier); } }];
+      { key: "risk_tier", label: "Tier", cell: plain ? null : function (row) { return R.tier(row.risk_tier); } }].filter(Boolean);
   }
 
-  R.alertList(content, data.alerts.list(), { span: sellers.length ? 4 : 12 });
+  R.alertList(content, data.alerts.list(), { span: sellers.length ? 5 : 12 });
 });

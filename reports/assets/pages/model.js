@@ -105,8 +105,8 @@ RETOUR.page("model", [], function (content, data) {
     table: { rows: batches, columns: [{ key: "batch", label: "Batch" }, { key: "lines", label: "Lines", number: true, format: R.int },
       { key: "drift_score", label: "Score", number: true, format: function (v) { return R.num(v, 0); } },
       { key: "severity", label: "Severity" }, { key: "top_feature", label: "Top feature" },
-      { key: "return_rate", label: "Return rate", number: true, format: R.pct },
-      { key: "baseline_return_rate", label: "Reference", number: true, format: R.pct },
+      { key: "return_rate", label: "Returns over exposure", number: true, format: R.pct },
+      { key: "baseline_return_rate", label: "of the reference", number: true, format: R.pct },
       { key: "estimated_cost", label: "Estimated cost", number: true, format: R.money },
       { key: "sentence", label: "In words", long: true }, { key: "recommendation", label: "Do", long: true }] },
     chart: function (element) {
@@ -310,7 +310,7 @@ RETOUR.page("model", [], function (content, data) {
   var confusion = data.confusion.list()[0];
   R.card(content, { title: "Leak checks", sub: "does a model know what it cannot know", span: 8, sql: ["leaks"], empty: leaks.length ? null : R.why("leak_checks"),
     table: { rows: leaks, columns: leakColumns() },
-    body: function (card) { card.appendChild(R.table(leakColumns(), leaks, { caption: "Leak checks", limit: 6 })); } });
+    body: function (card) { card.appendChild(R.table(leakColumns(), leaks, { caption: "Leak checks", limit: 4 })); } });
   function leakColumns() {
     return [{ key: "check_name", label: "Check", format: function (v, r) { return R.words(v) + ", " + r.task; } },
       { key: "outcome", label: "Outcome" }, { key: "value", label: "Value", number: true, format: three }, { key: "detail", label: "What it counts", long: true }];

@@ -102,6 +102,15 @@ RETOUR.page("quality", [], function (content, data) {
     return [{ key: "test", label: "Test", format: function (v) { return R.words(String(v).replace(/^assert_/, "")); } },
       { key: "status", label: "Result" }, { key: "execution_seconds", label: "Seconds", number: true, format: R.num }];
   }
+  R.card(content, { title: "What each number means", sub: R.plural(R.definitions.length, "definition") + ", marts.metric_definitions",
+    table: { rows: R.definitions, columns: definitionColumns(true) },
+    empty: R.definitions.length ? null : R.why("metric_definitions"),
+    body: function (card) { card.appendChild(R.table(definitionColumns(false), R.definitions, { caption: "Definitions", limit: 8, sortable: true })); } });
+  function definitionColumns(plain) {
+    return [{ key: "metric", label: "Number", format: plain ? null : R.words }, { key: "definition", label: "Definition", long: true },
+      { key: "formula", label: "Formula", long: plain }, { key: "mart", label: "Table" }, { key: "column_name", label: "Column" },
+      { key: "unit", label: "Unit" }];
+  }
   var landed = data.files.list();
   R.card(content, { title: "Files", sub: R.plural(landed.length, "file"), sql: ["files"], empty: landed.length ? null : R.why("load_files"),
     table: { rows: landed, columns: landedColumns() },

@@ -14,15 +14,13 @@ RETOUR.page("sellers", ["w", "m", "s", "c"], function (content, data) {
   if (seller && seller.id) one(); else all();
 
   function all() {
-    var year = data.seller_risk.where({ window_days: 365 });
-    var rows = year.length ? year : data.seller_risk.where({ window_days: 90 });
-    var days = year.length ? 365 : 90;
+    var rows = data.seller_risk.list();
     function count(tier) { return rows.filter(function (row) { return row.risk_tier === tier; }).length; }
     var excess = rows.reduce(function (sum, row) {
       return sum + (row.risk_tier === "high" || row.risk_tier === "elevated" ? row.excess_cost || 0 : 0); }, 0);
     R.figures(content, [
       { label: "Sellers", value: R.int(rows.length), key: "sellers", raw: rows.length,
-        note: "sold in the last " + days + " days" },
+        note: "sold in the last 365 days" },
       { label: "High risk", value: R.int(count("high")), key: "high", raw: count("high"),
         help: "q-value and ratio beyond the limits of policy_risk_tiers." },
       { label: "Elevated", value: R.int(count("elevated")), key: "elevated", raw: count("elevated") },
@@ -31,10 +29,18 @@ RETOUR.page("sellers", ["w", "m", "s", "c"], function (content, data) {
       { label: "Excess cost of the high and elevated", value: R.money(excess, rows.length ? rows[0].currency : ""),
         key: "excess", raw: excess, help: "What the returns beyond those of others cost beside the refunds." },
     ]);
+    // the rate of the window and the filters, as on the page of the seller
+    var keys = {};
+    R.members("s").forEach(function (member) { if (member.id) keys[member.id] = member.key; });
+    rows = rows.map(function (row) {
+      var rate = R.rate(data, { s: keys[row.seller_id] });
+      return Object.assign({}, row, { projected_rate: rate ? rate.projected_rate : null,
+        window_lines: rate ? rate.lines : 0 });
+    });
     var top = rows.filter(function (row) { return row.lo !== null; }).slice(0, 20);
     R.card(content, {
-      title: "Observed against expected returns", span: 6, sql: ["seller_risk"],
-      sub: "surest excess first; 1 is what others have with the same goods and customers",
+      title: "Observed against expected returns", span: 5, sql: ["seller_risk"],
+      sub: "last 365 days, surest excess first; 1 is what others have with the same goods and customers",
       height: 80 + 26 * top.length, empty: top.length ? null : R.why("seller_risk"),
       summary: top.length ? "Sellers by the lower end of observed over expected returns. First: "
         + top.slice(0, 3).map(function (row) {
@@ -64,11 +70,15 @@ RETOUR.page("sellers", ["w", "m", "s", "c"], function (content, data) {
         });
       },
     });
-    R.card(content, { title: "All sellers", sub: "last " + days + " days; press a name for its history", span: 6,
-      sql: ["seller_risk"], empty: rows.length ? null : R.why("seller_risk"),
+    R.card(content, { title: "All sellers", sub: "risk of the last 365 days; press a name for its history", span: 7,
+      sql: ["seller_risk", "rates"],
+      note: "Came back and expected: of the lines sold in the last 365 days, so far. Times as many: chance allowed for, so"
+        + " less than their quotient. Projected: the return rate of the lines sold in the last " + R.window() + " days"
+        + (R.selection() === "everything" ? "" : " (" + R.selection() + ")") + ", as on the page of the seller; grey: fewer than "
+        + R.limit("report_small_lines") + " lines.", empty: rows.length ? null : R.why("seller_risk"),
       table: { rows: rows, columns: columns(true) },
       body: function (card) {
-        card.appendChild(R.table(columns(false), rows, { caption: "All sellers", sortable: true, limit: 14,
+        card.appendChild(R.table(columns(false), rows, { caption: "All sellers", sortable: true, limit: 16,
           rowClass: function (row) { return row.risk_tier === "insufficient data" ? "small" : null; } }));
       } });
     R.alertList(content, data.alerts.where({ entity_type: "seller" }), { span: 12 });
@@ -80,22 +90,29 @@ RETOUR.page("sellers", ["w", "m", "s", "c"], function (content, data) {
         return R.sellerLink(row.seller_id, row.seller_name); } },
       { key: "risk_tier", label: "Tier", cell: plain ? null : function (row) { return R.tier(row.risk_tier); } },
       { key: "lines", label: "Lines", number: true, format: R.int },
-      { key: "adjusted_rate", label: "Return rate", number: true, format: R.pct },
-      { key: "shrunk_ratio", label: "Obs. / exp.", number: true, format: R.num },
+      plain ? { key: "observed", label: "Returned so far", number: true, format: R.int } : null,
+      { key: "observed_rate", label: "Came back", number: true, format: R.pct },
+      { key: "expected_rate", label: "Expected", number: true, format: R.pct },
+      { key: "shrunk_ratio", label: "Times as many", number: true, format: R.num },
       plain ? { key: "lo", label: "from", number: true, format: R.num } : null,
       plain ? { key: "hi", label: "to", number: true, format: R.num } : null,
       plain ? { key: "q_value", label: "q", number: true } : null,
       { key: "excess_cost", label: "Excess cost", number: true, format: function (v, row) {
-        return R.money(v, row.currency); } }].filter(Boolean);
+        return R.money(v, row.currency); } },
+      { key: "projected_rate", label: "Projected, " + R.window() + " d", number: true, cell: plain ? null : function (row) {
+        return h("span", { class: R.isSmall(row.window_lines) ? "few" : null }, R.pct(row.projected_rate)); } }].filter(Boolean);
   }
 
   function one() {
     var risk = data.seller_risk.where({ seller_id: seller.id });
     var factors = data.seller_factors.where({ seller_id: seller.id });
-    var year = risk.filter(function (row) { return row.window_days === 365; })[0] || risk[0];
+    var year = risk[0];
     R.card(content, { title: seller.name ? R.cut(seller.name, 120) : R.cut(seller.id, 120), sub: R.cut(seller.id, 60),
       sql: ["seller_risk"], empty: year ? null : R.why("seller_risk"),
-      table: { rows: risk, columns: columns(true).concat([{ key: "window_days", label: "Days", number: true }]) },
+      table: { rows: risk, columns: columns(true).filter(function (column) { return column.key !== "projected_rate"; })
+        .concat([{ key: "window_days", label: "Days", number: true }]) },
+      note: "The card below and the charts show the projected return rate of the window and the filters chosen above; the risk is"
+        + " always that of 365 days, so that chance says less.",
       body: function (card) {
         card.appendChild(h("p", {}, R.tier(year.risk_tier), " ", sentence(year), " ",
           h("a", { href: R.address({ s: null }) }, "Back to all sellers")));
@@ -142,10 +159,11 @@ RETOUR.page("sellers", ["w", "m", "s", "c"], function (content, data) {
     if (row.risk_tier === "insufficient data") {
       return "Not enough data to judge: " + R.plain(row.insufficient_reason) + ".";
     }
-    return R.int(row.observed) + " of " + R.int(row.lines) + " lines of the last " + row.window_days
-      + " days have come back; with the same goods and customers others would have " + R.num(row.expected, 0)
-      + ". Chance allowed for, that is " + R.num(row.shrunk_ratio) + " times as many (" + R.num(row.lo) + " to "
-      + R.num(row.hi) + "), worth " + R.money(row.excess_cost, row.currency) + " of cost beside the refunds.";
+    return R.int(row.observed) + " of " + R.int(row.compared_lines) + " lines of the last " + row.window_days
+      + " days have come back so far (" + R.pct(row.observed_rate) + "); with the same goods and customers others would have "
+      + R.num(row.expected, 0) + " (" + R.pct(row.expected_rate) + "). Chance allowed for, that is "
+      + R.num(row.shrunk_ratio) + " times as many (" + R.num(row.lo) + " to " + R.num(row.hi) + "), worth "
+      + R.money(row.excess_cost, row.currency) + " of cost beside the refunds.";
   }
   function factorColumns(plain) {
     return [
