@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
@@ -22,8 +23,14 @@ LOOKS = {
     "dark": ((1360, 900), "dark"),
     "phone": ((390, 844), "light"),
 }
-# pages with something chosen
-CHOSEN = {"sellers": "w=90"}
+# pages with something chosen: name -> page and filters
+CHOSEN = {
+    "marketplace-chosen": ("marketplace", "w=90&m={m}&c={c}"),
+    "marketplace-empty": ("marketplace", "w=7&m={m}&s={s}&c={last}"),
+    "sellers-chosen": ("sellers", "w=90&c={c}"),
+    "seller": ("sellers", "w=90&s={s}"),
+    "seller-unknown": ("sellers", "s=nobody"),
+}
 
 
 def chromium() -> str:
@@ -97,17 +104,24 @@ def main(report: Path, folder: Path) -> None:
 
 
 def addresses(report: Path, page: Page) -> list[tuple[str, str]]:
-    """Name and address of what is photographed: every page, and one seller."""
-    found = [(one.name, (report / f"{one.name}.html").resolve().as_uri()) for one in PAGES]
-    sellers = (report / "sellers.html").resolve().as_uri()
-    page.goto(sellers)
+    """Name and address of what is photographed: every page, and some with something chosen."""
+    found = {one.name: (report / f"{one.name}.html").resolve().as_uri() for one in PAGES}
+    page.goto(found["sellers"])
     ready(page)
-    seller = page.evaluate(
-        "(RETOUR.data.seller_risk.list()[0] || {}).seller_id"
+    members = page.evaluate(
+        """() => {
+            const first = filter => (RETOUR.members(filter)[0] || {}).value || "";
+            const all = RETOUR.members("c");
+            const risky = RETOUR.data.seller_risk.list()[0];
+            return { m: first("m"), c: first("c"), last: all.length ? all[all.length - 1].value : "",
+                s: risky ? RETOUR.valueOf(risky.seller_id) : first("s") };
+        }"""
     )
-    if seller:
-        found.append(("seller", f"{sellers}#{'w=90&s=' + seller}"))
-    return found
+    states = {
+        name: f"{found[one]}#{state.format(**{key: quote(value) for key, value in members.items()})}"
+        for name, (one, state) in CHOSEN.items()
+    }
+    return list((found | states).items())
 
 
 if __name__ == "__main__":

@@ -454,7 +454,7 @@
             }
             return h(place === 0 && options.rowHeader !== false ? "th" : "td",
               { class: column.number ? "number" : column.long ? "long"
-                : typeof content === "string" && /^[^\s]{1,24}$/.test(content) ? "short" : null,
+                : typeof content === "string" && (content.length <= 12 || /^[^\s]{1,32}$/.test(content)) ? "short" : null,
                 scope: place === 0 && options.rowHeader !== false ? "row" : null }, content);
           })));
       });
@@ -530,8 +530,11 @@
     plots.push(plot);
   };
 
+  // on a phone there is room for half of the labels
+  R.isNarrow = function () { return document.documentElement.clientWidth < 620; };
   function axis(options) {
     options = Object.assign({}, options);
+    if (R.isNarrow() && options.type === "date" && options.nticks) options.nticks = Math.ceil(options.nticks / 2);
     if (options.title) options.title = Object.assign({ font: { size: 12 } }, options.title);
     return Object.assign({ gridcolor: R.colour("grid"), linecolor: R.colour("line"),
       zerolinecolor: R.colour("line"), tickcolor: R.colour("line"), automargin: true,

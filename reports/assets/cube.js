@@ -104,7 +104,7 @@
         delta: now.rate !== null && before.rate !== null
           ? R.delta(now.rate - before.rate, R.num(100 * Math.abs(now.rate - before.rate), 1) + " points",
             "down", versus + (sure === false ? ", within chance" : ""), sure) : null,
-        note: now.rate === null ? R.why("return_rates") : (small ? "few: n = " + R.num(now.effective_exposure, 0) + ", " : "")
+        note: now.rate === null ? now.lines ? R.why("return_rates") : "No orders match." : (small ? "few: n = " + R.num(now.effective_exposure, 0) + ", " : "")
           + (rate && rate.projected_lo !== null ? R.limit("interval_confidence_percent") + " % interval "
             + R.pct(rate.projected_lo) + " to " + R.pct(rate.projected_hi) : "") },
       { label: "Returned so far", value: R.plural(now.returned_lines, "line").replace(" ", "\u00a0"), key: "returned_lines",

@@ -151,8 +151,11 @@ RETOUR.page("cohorts", [], function (content, data) {
           error_y: R.interval(forecast, "expected_units", "expected_lo", "expected_hi"),
           customdata: forecast.map(function (r) { return [R.int(r.expected_lo), R.int(r.expected_hi)]; }),
           hovertemplate: "week of %{x|%-d %B}: %{y:.0f} units<br>%{customdata[0]} to %{customdata[1]}<extra></extra>" }];
-      }, { xaxis: { type: "date", tickformat: "%-d %b", dtick: 7 * 864e5, tick0: forecast.length ? forecast[0].week_start : null, showgrid: false, tickangle: 0 },
-        yaxis: { rangemode: "tozero", nticks: 6 } });
+      }, function () {
+        return { xaxis: { type: "date", tickformat: "%-d %b", dtick: (R.isNarrow() ? 21 : 7) * 864e5,
+          tick0: forecast.length ? forecast[0].week_start : null, showgrid: false, tickangle: 0 },
+        yaxis: { rangemode: "tozero", nticks: 6 } };
+      });
     } });
 
   var reserve = data.liability.list();

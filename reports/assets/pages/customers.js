@@ -53,8 +53,10 @@ RETOUR.page("customers", [], function (content, data) {
             y: segments.map(function (r) { return R.percent(r[bar[0]]); }), marker: { color: R.colour(bar[2]) },
             hovertemplate: "%{y:.1f} % of " + bar[1] + "<extra></extra>" };
         });
-      }, { showlegend: true, hovermode: "x unified", yaxis: { ticksuffix: " %", rangemode: "tozero", nticks: 6 },
-        xaxis: { type: "category", tickangle: 0, showgrid: false } });
+      }, function () {
+        return { showlegend: true, hovermode: "x unified", yaxis: { ticksuffix: " %", rangemode: "tozero", nticks: 6 },
+          xaxis: { type: "category", tickangle: R.isNarrow() ? -60 : 0, showgrid: false } };
+      });
     } });
 
   R.card(content, { title: "What to do with each", span: 5, sql: ["segment_advice"],

@@ -25,7 +25,7 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
       return row.label + " " + R.pct(row.projected_rate); }).join(", ") + "." : null,
     note: bars.length ? "Lines: " + R.limit("interval_confidence_percent") + " % interval."
       + (bars.some(function (row) { return R.isSmall(row.effective_exposure); })
-        ? " Grey: fewer than " + R.limit("report_small_lines") + " lines." : "") : null,
+        ? " Grey: too few, fewer than " + R.limit("report_small_lines") + " lines' worth of returns could have come." : "") : null,
     table: { rows: bars, columns: [
       { key: "label", label: "Category" },
       { key: "lines", label: "Lines", number: true, format: R.int },
@@ -39,7 +39,7 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
       R.plot(element, function () {
         return [{ type: "bar", orientation: "h", y: bars.map(function (row) {
           return R.label(row.label, 18) + (R.isSmall(row.effective_exposure)
-            ? " (n=" + R.num(row.effective_exposure, 0) + ")" : ""); }),
+            ? " (n=" + R.int(row.lines) + ")" : ""); }),
         x: bars.map(function (row) { return 100 * row.projected_rate; }),
         marker: { color: bars.map(function (row) {
           return R.colour(R.isSmall(row.effective_exposure) ? "quiet"

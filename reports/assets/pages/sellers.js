@@ -78,7 +78,7 @@ RETOUR.page("sellers", ["w", "m", "s", "c"], function (content, data) {
         + R.limit("report_small_lines") + " lines.", empty: rows.length ? null : R.why("seller_risk"),
       table: { rows: rows, columns: columns(true) },
       body: function (card) {
-        card.appendChild(R.table(columns(false), rows, { caption: "All sellers", sortable: true, limit: 16,
+        card.appendChild(R.table(columns(false), rows, { caption: "All sellers", sortable: true, limit: 18,
           rowClass: function (row) { return row.risk_tier === "insufficient data" ? "small" : null; } }));
       } });
     R.alertList(content, data.alerts.where({ entity_type: "seller" }), { span: 12 });
@@ -98,7 +98,7 @@ RETOUR.page("sellers", ["w", "m", "s", "c"], function (content, data) {
       plain ? { key: "hi", label: "to", number: true, format: R.num } : null,
       plain ? { key: "q_value", label: "q", number: true } : null,
       { key: "excess_cost", label: "Excess cost", number: true, format: function (v, row) {
-        return R.money(v, row.currency); } },
+        return plain ? R.money(v, row.currency) : R.money(v); } },
       { key: "projected_rate", label: "Projected, " + R.window() + " d", number: true, cell: plain ? null : function (row) {
         return h("span", { class: R.isSmall(row.window_lines) ? "few" : null }, R.pct(row.projected_rate)); } }].filter(Boolean);
   }
@@ -111,7 +111,7 @@ RETOUR.page("sellers", ["w", "m", "s", "c"], function (content, data) {
       sql: ["seller_risk"], empty: year ? null : R.why("seller_risk"),
       table: { rows: risk, columns: columns(true).filter(function (column) { return column.key !== "projected_rate"; })
         .concat([{ key: "window_days", label: "Days", number: true }]) },
-      note: "The card below and the charts show the projected return rate of the window and the filters chosen above; the risk is"
+      note: "The figures and charts below show the projected return rate of the window and the filters chosen above; the risk is"
         + " always that of 365 days, so that chance says less.",
       body: function (card) {
         card.appendChild(h("p", {}, R.tier(year.risk_tier), " ", sentence(year), " ",
