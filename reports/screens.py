@@ -1,11 +1,15 @@
 """Screenshots of every page: `python -m reports.screens REPORT FOLDER`, for people to look at.
 
+`python -m reports.screens --ready REPORT` prints how long each page takes from opening to drawn,
+the median of five times, and how many bytes it reads beside the chart library.
+
 Needs Playwright (the environment of the tests) and a Chromium: Debian's package `chromium`, or the
 path in RETOUR_CHROMIUM.
 """
 
 import os
 import shutil
+import statistics
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +19,7 @@ from urllib.parse import quote
 
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
-from reports.render import PAGES
+from reports.render import PAGES, page_bytes
 
 # name -> viewport, colour scheme
 LOOKS = {
@@ -103,6 +107,22 @@ def main(report: Path, folder: Path) -> None:
     print(f"Screenshots: {folder}")
 
 
+def print_ready(report: Path, times: int = 5) -> None:
+    """Print milliseconds from opening to drawn, and bytes, of every page in a fresh context."""
+    with browser() as chrome:
+        print("page         median ms  slowest ms      MB")
+        for one in PAGES:
+            taken = []
+            for _ in range(times):
+                page = chrome.new_page(viewport={"width": 1360, "height": 900})
+                page.goto((report / f"{one.name}.html").resolve().as_uri())
+                ready(page)
+                taken.append(int(page.evaluate("document.body.dataset.milliseconds")))
+                page.close()
+            size = page_bytes(report, one) / 1e6
+            print(f"{one.name:12} {statistics.median(taken):9.0f} {max(taken):11} {size:7.2f}")
+
+
 def addresses(report: Path, page: Page) -> list[tuple[str, str]]:
     """Name and address of what is photographed: every page, and some with something chosen."""
     found = {one.name: (report / f"{one.name}.html").resolve().as_uri() for one in PAGES}
@@ -125,4 +145,7 @@ def addresses(report: Path, page: Page) -> list[tuple[str, str]]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    if sys.argv[1] == "--ready":
+        print_ready(Path(sys.argv[2]))
+    else:
+        main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -783,6 +783,7 @@
       // only now: a chart beside a taller card takes the height that is left
       plots.forEach(draw);
       document.body.dataset.ready = String(Number(document.body.dataset.ready || 0) + 1);
+      if (!document.body.dataset.milliseconds) document.body.dataset.milliseconds = Math.round(performance.now());
     }).catch(function (error) {
       main.textContent = "";
       append(main, h("section", { class: "card span12" }, h("h1", {}, "This page could not be drawn"),

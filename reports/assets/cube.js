@@ -86,6 +86,8 @@
     var versus = "vs prior " + w + " d";
     var rate = R.rate(data);
     var small = R.isSmall(now.effective_exposure);
+    // the same as of the sums, to the digits that SQL gives
+    if (rate) { now.rate = rate.projected_rate; before.rate = rate.prior_projected_rate; }
     function relative(key, better) {
       var change = before[key] ? now[key] / before[key] - 1 : null;
       return R.delta(change, R.num(100 * Math.abs(change), 1) + " %", better,

@@ -98,13 +98,53 @@ RETOUR.page("customers", [], function (content, data) {
             return { value: cell.share || 0, text: cell.customers ? R.pct(cell.share, cell.share < 0.1 ? 1 : 0) : "",
               title: R.plural(cell.customers || 0, "customer") };
           }) };
-      }), to, "Customers"));
+      }), to, "Customers")).classList.add("tall");
     },
     note: moves.length ? "Each row adds up to 100 %: where the customers of a segment are a month later." : null });
 
+  var groups = data.groups.list();
+  R.card(content, { title: "Groups by recency, frequency and money", span: 5, sql: ["groups"],
+    sub: "kept money", empty: groups.length ? null : R.why("revenue_by_customer_group"), height: 70 + 32 * groups.length,
+    summary: groups.length ? "Kept money: " + groups.map(function (r) { return r.customer_group + " "
+      + R.money(r.net_revenue, r.currency); }).join(", ") + "." : null,
+    table: { rows: groups, columns: [{ key: "customer_group", label: "Group" },
+      { key: "customers", label: "Customers", number: true, format: R.int },
+      { key: "orders", label: "Orders", number: true, format: R.int },
+      { key: "net_revenue", label: "Kept", number: true, format: R.money },
+      { key: "revenue_share", label: "Share", number: true, format: R.pct },
+      { key: "aov", label: "Average order", number: true, format: R.money },
+      { key: "return_rate", label: "Units returned so far", number: true, format: R.pct }] },
+    chart: function (element) {
+      R.plot(element, function () {
+        return [{ type: "bar", orientation: "h", y: groups.map(function (r) { return R.label(r.customer_group, 18); }),
+          x: groups.map(function (r) { return r.net_revenue; }), marker: { color: R.colour("accent") },
+          text: groups.map(function (r) { return R.pct(r.revenue_share, 0); }), textposition: "auto",
+          customdata: groups.map(function (r) { return [R.money(r.net_revenue, r.currency), R.pct(r.return_rate)]; }),
+          hovertemplate: "%{customdata[0]}, %{customdata[1]} of the units returned so far<extra></extra>" }];
+      }, { yaxis: { autorange: "reversed", type: "category" }, xaxis: { tickformat: "~s", rangemode: "tozero",
+        title: { text: R.label(groups.length ? groups[0].currency : "") } } });
+    } });
+
+  R.card(content, { title: "Who is leaving, and what they are worth", span: 7, sql: ["churn"],
+    sub: churn.length ? "in the next " + R.int(churn[0].horizon_days) + " days; value over "
+      + R.int(churn[0].horizon_months) + " months" : null,
+    empty: churn.length ? null : R.why("customer_churn"),
+    table: { rows: churn, columns: churnColumns() },
+    body: function (card) { card.appendChild(R.table(churnColumns(), churn, { caption: "Churn and value" })); },
+    note: "Customers who bought in the last year: fewer than in the segments, which look back further. Value: margin expected of the customers of a segment, as if nothing came back and as things come back." });
+  function churnColumns() {
+    return [{ key: "segment_name", label: "Segment" },
+      { key: "customers", label: "Customers", number: true, format: R.int },
+      { key: "active_customers", label: "Active", number: true, format: R.int },
+      { key: "active_churn_probability", label: "Active that leave", number: true, format: R.pct },
+      { key: "at_risk", label: "At risk", number: true, format: R.int },
+      { key: "clv_before_returns", label: "Value without returns", number: true, format: function (v, r) { return R.money(v, r.currency); } },
+      { key: "clv_after_returns", label: "Value with returns", number: true, format: function (v, r) { return R.money(v, r.currency); } }];
+  }
+
   var returners2 = data.returner_countries.list();
   R.card(content, { title: "High returners by country", sub: "share of the customers", span: 5,
-    sql: ["returner_countries"], height: 70 + 27 * returners2.length,
+    sql: ["returner_countries"], height: 60 + 22 * returners2.length,
     empty: returners2.length ? null : R.why("high_returners_by_country"),
     summary: returners2.length ? "Most high returners: " + returners2.slice(0, 3).map(function (r) {
       return r.country + " " + R.pct(r.high_returner_share); }).join(", ") + "; everywhere "
@@ -134,45 +174,5 @@ RETOUR.page("customers", [], function (content, data) {
           shapes: [{ type: "line", yref: "paper", y0: 0, y1: 1, x0: all, x1: all,
             line: { color: R.colour("text"), width: 1.2, dash: "dot" } }] };
       });
-    } });
-
-  R.card(content, { title: "Who is leaving, and what they are worth", span: 7, sql: ["churn"],
-    sub: churn.length ? "in the next " + R.int(churn[0].horizon_days) + " days; value over "
-      + R.int(churn[0].horizon_months) + " months" : null,
-    empty: churn.length ? null : R.why("customer_churn"),
-    table: { rows: churn, columns: churnColumns() },
-    body: function (card) { card.appendChild(R.table(churnColumns(), churn, { caption: "Churn and value" })); },
-    note: "Customers who bought in the last year: fewer than in the segments, which look back further. Value: margin expected of the customers of a segment, as if nothing came back and as things come back." });
-  function churnColumns() {
-    return [{ key: "segment_name", label: "Segment" },
-      { key: "customers", label: "Customers", number: true, format: R.int },
-      { key: "active_customers", label: "Active", number: true, format: R.int },
-      { key: "active_churn_probability", label: "Active that leave", number: true, format: R.pct },
-      { key: "at_risk", label: "At risk", number: true, format: R.int },
-      { key: "clv_before_returns", label: "Value without returns", number: true, format: function (v, r) { return R.money(v, r.currency); } },
-      { key: "clv_after_returns", label: "Value with returns", number: true, format: function (v, r) { return R.money(v, r.currency); } }];
-  }
-
-  var groups = data.groups.list();
-  R.card(content, { title: "Groups by recency, frequency and money", span: 5, sql: ["groups"],
-    sub: "kept money", empty: groups.length ? null : R.why("revenue_by_customer_group"), height: 70 + 32 * groups.length,
-    summary: groups.length ? "Kept money: " + groups.map(function (r) { return r.customer_group + " "
-      + R.money(r.net_revenue, r.currency); }).join(", ") + "." : null,
-    table: { rows: groups, columns: [{ key: "customer_group", label: "Group" },
-      { key: "customers", label: "Customers", number: true, format: R.int },
-      { key: "orders", label: "Orders", number: true, format: R.int },
-      { key: "net_revenue", label: "Kept", number: true, format: R.money },
-      { key: "revenue_share", label: "Share", number: true, format: R.pct },
-      { key: "aov", label: "Average order", number: true, format: R.money },
-      { key: "return_rate", label: "Units returned so far", number: true, format: R.pct }] },
-    chart: function (element) {
-      R.plot(element, function () {
-        return [{ type: "bar", orientation: "h", y: groups.map(function (r) { return R.label(r.customer_group, 18); }),
-          x: groups.map(function (r) { return r.net_revenue; }), marker: { color: R.colour("accent") },
-          text: groups.map(function (r) { return R.pct(r.revenue_share, 0); }), textposition: "auto",
-          customdata: groups.map(function (r) { return [R.money(r.net_revenue, r.currency), R.pct(r.return_rate)]; }),
-          hovertemplate: "%{customdata[0]}, %{customdata[1]} of the units returned so far<extra></extra>" }];
-      }, { yaxis: { autorange: "reversed", type: "category" }, xaxis: { tickformat: "~s", rangemode: "tozero",
-        title: { text: R.label(groups.length ? groups[0].currency : "") } } });
     } });
 });

@@ -102,11 +102,12 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
     title: "Sellers with the most excess returns", span: sellers.length ? 7 : 12, sql: ["excess_sellers"],
     sub: "against the same goods and customers of others, last 365 days",
     empty: sellers.length ? null : R.why("seller_risk"),
-    note: sellers.length ? "Came back: of the lines sold in the last 365 days, so far. Times as many as expected: chance allowed for." : null,
+    note: sellers.length ? "Came back: of the lines sold in the last 365 days, so far. Times as many as expected: chance allowed for. Money in "
+      + R.currency(data) + "." : null,
     table: { rows: sellers, columns: sellerColumns(true) },
     body: function (card) {
       card.appendChild(R.table(sellerColumns(false), sellers, { caption: "Sellers with the most excess returns",
-        limit: 10, sortable: true, rowClass: function (row) {
+        limit: 15, sortable: true, rowClass: function (row) {
           return row.risk_tier === "insufficient data" ? "small" : null; } }));
     },
   });
@@ -122,7 +123,7 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
       plain ? { key: "lo", label: "from", number: true, format: R.num } : null,
       plain ? { key: "hi", label: "to", number: true, format: R.num } : null,
       { key: "excess_cost", label: "Excess cost", number: true, format: function (v, row) {
-        return R.money(v, row.currency); } },
+        return plain ? R.money(v, row.currency) : R.money(v); } },
       { key: "risk_tier", label: "Tier", cell: plain ? null : function (row) { return R.tier(row.risk_tier); } }].filter(Boolean);
   }
 

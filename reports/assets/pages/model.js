@@ -167,11 +167,13 @@ RETOUR.page("model", [], function (content, data) {
     R.card(content, { title: "What moved in the newest week", sql: ["drift_features"], table: { rows: moved, columns: driftColumns() },
       body: function (card) { card.appendChild(R.table(driftColumns(), moved, { caption: "Features", limit: 8, sortable: true })); } });
   }
+  // words have no mean, and no Kolmogorov-Smirnov distance
+  function mean(v, r) { return known(r.ks_statistic) ? R.num(v) : "–"; }
   function driftColumns() {
     return [{ key: "feature", label: "Feature", format: R.words },
       { key: "severity", label: "Severity" }, { key: "drift_score", label: "Score", number: true, format: function (v) { return R.num(v, 0); } },
       { key: "psi", label: "PSI", number: true, format: three }, { key: "ks_statistic", label: "KS", number: true, format: three },
-      { key: "baseline_mean", label: "Mean before", number: true, format: R.num }, { key: "current_mean", label: "Mean now", number: true, format: R.num },
+      { key: "baseline_mean", label: "Mean before", number: true, format: mean }, { key: "current_mean", label: "Mean now", number: true, format: mean },
       { key: "q_value", label: "q", number: true, format: three }, { key: "sentence", label: "In words", long: true }];
   }
 

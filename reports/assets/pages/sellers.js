@@ -75,7 +75,7 @@ RETOUR.page("sellers", ["w", "m", "s", "c"], function (content, data) {
       note: "Came back and expected: of the lines sold in the last 365 days, so far. Times as many: chance allowed for, so"
         + " less than their quotient. Projected: the return rate of the lines sold in the last " + R.window() + " days"
         + (R.selection() === "everything" ? "" : " (" + R.selection() + ")") + ", as on the page of the seller; grey: fewer than "
-        + R.limit("report_small_lines") + " lines.", empty: rows.length ? null : R.why("seller_risk"),
+        + R.limit("report_small_lines") + " lines. Money in " + R.currency(data) + ".", empty: rows.length ? null : R.why("seller_risk"),
       table: { rows: rows, columns: columns(true) },
       body: function (card) {
         card.appendChild(R.table(columns(false), rows, { caption: "All sellers", sortable: true, limit: 18,

@@ -92,7 +92,8 @@ phrased as (
             when 'rate'
                 then concat(
                     case
-                        when current_lines_without_maturity = 0 then 'its final return rate by value '
+                        when current_lines_without_maturity = 0
+                            then 'its final return rate by value '
                         else 'its return rate by value so far '
                     end,
                     {{ change_text('rate', percent_text, "' %'") }},
