@@ -365,7 +365,8 @@ def test_one_question_has_one_answer_on_all_pages(
         assert cell(title, f"({seller})", "Came back") == came
         assert cell(title, f"({seller})", "Times as many").startswith(times)
         page = opened.open(address(report, "sellers", "w=30"))
-        page.locator(".card", has_text="All sellers").get_by_role("button", name="Show more").click()
+        everyone = page.locator(".card", has_text="All sellers")
+        everyone.get_by_role("button", name="Show more").click()
         assert cell("All sellers", f"({seller})", "Came back") == came
         assert cell("All sellers", f"({seller})", "Times as many") == times
         projected = cell("All sellers", f"({seller})", "Projected")

@@ -87,13 +87,15 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
         { key: "marketplace", label: "Marketplace", cell: function (row) {
           return h("a", { href: R.address({ m: R.valueOf(row.marketplace) }) }, R.cut(row.marketplace, 40)); } },
         { key: "health_score", label: "Score", number: true, cell: function (row) {
-          return row.health_score === null ? "–" : h("span", {},
+          return row.health_score === null ? h("span", { title: row.insufficient_reason }, "–") : h("span", {},
             h("span", { class: "meter", style: "--share:" + row.health_score + "%" }), h("b", {}, R.num(row.health_score, 0))); } },
         { key: "projected_rate", label: "Return rate, projected", number: true, format: R.pct }].concat(parts.map(function (part) {
         return { key: part[0], label: part[1], number: true, format: function (v) { return R.num(v, 0); } };
       })), health, { caption: "Health of the marketplaces" }));
     },
-    note: "Each part is 0 (bad) to 100 (good); weights and limits are in policy_health_parts.",
+    note: "Each part is 0 (bad) to 100 (good); weights and limits are in policy_health_parts."
+      + health.filter(function (row) { return row.insufficient_reason; }).map(function (row) {
+        return " " + R.cut(row.marketplace, 40) + ": " + R.plain(row.insufficient_reason).toLowerCase() + "."; }).join(""),
   });
 
   // sellers that bring back more than their goods explain: of the year, as everywhere
