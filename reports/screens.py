@@ -133,13 +133,14 @@ def addresses(report: Path, page: Page) -> list[tuple[str, str]]:
             const first = filter => (RETOUR.members(filter)[0] || {}).value || "";
             const all = RETOUR.members("c");
             const risky = RETOUR.data.seller_risk.list()[0];
-            return { m: first("m"), c: first("c"), last: all.length ? all[all.length - 1].value : "",
+            const last = all.length ? all[all.length - 1].value : "";
+            return { m: first("m"), c: first("c"), last: last,
                 s: risky ? RETOUR.valueOf(risky.seller_id) : first("s") };
         }"""
     )
+    members = {key: quote(value) for key, value in members.items()}
     states = {
-        name: f"{found[one]}#{state.format(**{key: quote(value) for key, value in members.items()})}"
-        for name, (one, state) in CHOSEN.items()
+        name: f"{found[one]}#{state.format(**members)}" for name, (one, state) in CHOSEN.items()
     }
     return list((found | states).items())
 
