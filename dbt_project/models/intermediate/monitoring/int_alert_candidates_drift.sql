@@ -1,6 +1,7 @@
--- Monitor: are the orders of the week like those before? By the rule of drift_batches, with what was
--- known when the week ended: the features known at once, and the tests of this week alone. Delivery
--- times and return rates are known weeks later; late deliveries and the other monitors say it sooner.
+-- Monitor: are the orders of the week like those before? By the rule of drift_batches, with what
+-- was known when the week ended: the features known at once, and the tests of this week alone.
+-- Delivery times and return rates are known weeks later; late deliveries and the other monitors
+-- say it sooner.
 
 {%- set alpha = policy_value('drift_alpha_percent') %}
 
@@ -58,7 +59,7 @@ ranked as (
             >= {{ policy_value('alert_replay_weeks') }} * (
                 floor(sources.last_week / {{ policy_value('alert_replay_weeks') }}) - 1
             )
-            -- of the first half year that is judged, what is quiet would be learnt from less each week
+            -- of the first half year, what is quiet would be learnt from less with each build
             and {{ week_number('features.batch_start') }}
             > sources.last_week - {{ policy_value('drift_weeks') }} + 26
 

@@ -1,8 +1,8 @@
 -- Monitor: does the model still hold, as known at the end of each week? What came back in the last
 -- four weeks of lines that were scored before, against what the scores said at the usual pace; the
--- ranking of the latest four weeks whose outcomes were known, against what the scores themselves let
--- expect; and what they let expect of the week. While returns come at another pace
--- nothing is said of their number.
+-- ranking of the latest four weeks whose outcomes were known, against what the scores themselves
+-- let expect; and what they let expect of the week. While returns come at another pace nothing is
+-- said of their number.
 
 {%- set last = alert_lags() %}
 {%- set base = 26 %}
