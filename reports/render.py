@@ -197,7 +197,7 @@ def json_row(row: dict) -> dict:
 def dataset(connection: duckdb.DuckDBPyConnection, name: str, source: str) -> dict:
     """The rows of a query by column, with the SQL as anybody can run it.
 
-    A table that the published file does not have (yet) is a dataset without columns: the page says
+    What the published file does not have (yet) is a dataset without columns: the page says
     so instead of breaking.
     """
     text = (HERE / "queries" / f"{name}.sql").read_text().strip()
@@ -205,7 +205,7 @@ def dataset(connection: duckdb.DuckDBPyConnection, name: str, source: str) -> di
     shown = text.replace("$source", literal)
     try:
         cursor = connection.execute(text, {"source": source})
-    except duckdb.CatalogException as error:
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
         return {"sql": shown, "missing": str(error).splitlines()[0], "rows": 0, "columns": []}
     names = [column[0] for column in cursor.description]
     rows = cursor.fetchall()

@@ -1,7 +1,8 @@
 """Screenshots of every page: `python -m reports.screens REPORT FOLDER`, for people to look at.
 
 `python -m reports.screens --ready REPORT` prints how long each page takes from opening to drawn,
-the median of five times, and how many bytes it reads beside the chart library.
+the median of five times, the processor time of its main thread, which a busy machine does not
+lengthen, and how many bytes it reads beside the chart library.
 
 Needs Playwright (the environment of the tests) and a Chromium: Debian's package `chromium`, or the
 path in RETOUR_CHROMIUM.
@@ -108,19 +109,28 @@ def main(report: Path, folder: Path) -> None:
 
 
 def print_ready(report: Path, times: int = 5) -> None:
-    """Print milliseconds from opening to drawn, and bytes, of every page in a fresh context."""
+    """Print milliseconds from opening to drawn, of those computed, and the size of every page."""
     with browser() as chrome:
-        print("page         median ms  slowest ms      MB")
+        print("page         median ms  slowest ms  computed ms      MB")
         for one in PAGES:
-            taken = []
+            taken, computed = [], []
             for _ in range(times):
                 page = chrome.new_page(viewport={"width": 1360, "height": 900})
+                page.set_default_timeout(180_000)
+                tools = page.context.new_cdp_session(page)
+                tools.send("Performance.enable", {"timeDomain": "threadTicks"})
                 page.goto((report / f"{one.name}.html").resolve().as_uri())
                 ready(page)
                 taken.append(int(page.evaluate("document.body.dataset.milliseconds")))
+                metrics = tools.send("Performance.getMetrics")["metrics"]
+                seconds = {metric["name"]: metric["value"] for metric in metrics}
+                computed.append(1000 * seconds["TaskDuration"])
                 page.close()
             size = page_bytes(report, one) / 1e6
-            print(f"{one.name:12} {statistics.median(taken):9.0f} {max(taken):11} {size:7.2f}")
+            print(
+                f"{one.name:12} {statistics.median(taken):9.0f} {max(taken):11}"
+                f" {statistics.median(computed):12.0f} {size:7.2f}"
+            )
 
 
 def addresses(report: Path, page: Page) -> list[tuple[str, str]]:
