@@ -3,7 +3,7 @@
 -- case_mix_prior_lines from the level above. One row per entity, window and category.
 -- A stratum's number is of one source and one stratum of the level above.
 
-{%- set entity = ['source', 'entity_no', 'window_days'] %}
+{%- set entity = ['source', 'entity_type', 'entity_id', 'window_days'] %}
 {%- set strata = {0: [], 1: ['stratum_1'], 2: ['stratum_2'], 3: ['stratum_3']} %}
 
 with cells as (
@@ -12,54 +12,16 @@ with cells as (
 
 ),
 
--- numbers are joined and grouped several times faster than names
-entities as (
-
-    select
-        *,
-        row_number() over (order by source, entity_type, entity_id) as entity_no
-    from (
-        select distinct
-            source,
-            entity_type,
-            entity_id
-        from cells
-    ) as named
-
-),
-
 -- the lines of everybody and of the entity itself, on every level
 level_3 as (
 
-    select
-        *,
-        0 as entity_no
-    from cells
-    where entity_type = 'all'
+    select * from cells where entity_type = 'all'
 
 ),
 
 own_3 as (
 
-    select
-        entities.entity_no,
-        cells.source,
-        cells.window_days,
-        cells.category,
-        cells.stratum_1,
-        cells.stratum_2,
-        cells.stratum_3,
-        cells.compared_lines,
-        cells.returned_lines,
-        cells.exposure,
-        cells.squares
-    from cells
-    inner join entities
-        on
-            cells.source = entities.source
-            and cells.entity_type = entities.entity_type
-            and cells.entity_id = entities.entity_id
-    where cells.entity_type <> 'all'
+    select * from cells where entity_type <> 'all'
 
 ),
 
@@ -115,7 +77,9 @@ rated_{{ level }} as (
     {%- if level > 0 %}
     inner join rated_{{ level - 1 }}
         on
-            own_{{ level }}.entity_no = rated_{{ level - 1 }}.entity_no
+            own_{{ level }}.source = rated_{{ level - 1 }}.source
+            and own_{{ level }}.entity_type = rated_{{ level - 1 }}.entity_type
+            and own_{{ level }}.entity_id = rated_{{ level - 1 }}.entity_id
             and own_{{ level }}.window_days = rated_{{ level - 1 }}.window_days
             {%- for stratum in strata[level - 1] %}
             and own_{{ level }}.{{ stratum }} = rated_{{ level - 1 }}.{{ stratum }}
@@ -130,10 +94,12 @@ rated_{{ level }} as (
 {%- endfor %}
 
 -- rounded before they are added up, so that no sum depends on the order of rows
-summed as (
+final as (
 
     select
-        entity_no,
+        source,
+        entity_type,
+        entity_id,
         window_days,
         category,
         cast(sum(compared_lines) as bigint) as compared_lines,
@@ -150,28 +116,7 @@ summed as (
             )
         ) as benchmark_variance
     from rated_3
-    group by entity_no, window_days, category
-
-),
-
-final as (
-
-    select
-        entities.source,
-        entities.entity_type,
-        entities.entity_id,
-        summed.window_days,
-        summed.category,
-        summed.compared_lines,
-        summed.observed,
-        summed.exposure,
-        summed.expected,
-        summed.expected_final,
-        summed.expected_squares,
-        summed.benchmark_variance
-    from summed
-    inner join entities
-        on summed.entity_no = entities.entity_no
+    group by source, entity_type, entity_id, window_days, category
 
 )
 
