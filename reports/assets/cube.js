@@ -257,9 +257,10 @@
 
   R.alertList = function (content, alerts, options) {
     var h = R.h;
-    // not everything that can be alarming costs money
+    // not everything that can be alarming costs money; of drift it is the work, of the pace only the time
     function atRisk(row, before) {
-      return row.money_at_risk === null ? "" : before + R.money(row.money_at_risk, row.currency) + " at risk";
+      return row.money_at_risk === null ? "" : before + R.money(row.money_at_risk, row.currency)
+        + ({ drift: " of work", labels: " at other times" }[row.monitor] || " at risk");
     }
     // who is on the watch list has no open alert
     var open = alerts.filter(function (row) { return row.status !== "closed" && row.status !== "watch"; });

@@ -1,7 +1,7 @@
 -- Monitor: do returns come when they should? Of sales that had begun to come back, what came in the
 -- week against what was due by the pace of the half year before (chain ladder): a return rate that
--- moved moves neither. All of it is dated, so each week is judged by what was known at its end;
--- label_delay asks the same with the curve of today.
+-- moved moves neither. All of it is dated, so each week is judged by what was known at its end:
+-- figures of its own, since label_delay asks with the curve and the returns of today.
 
 {%- set last = alert_lags() %}
 {%- set half_year = 26 %}
@@ -287,10 +287,13 @@ final as (
                 when 'source' then 'Returns of all sales'
                 else concat('Returns of marketplace ', entity_id)
             end,
-            ' come ', case when came < due then 'late: ' else 'later than usual: ' end,
-            'of sales that had begun to come back ', {{ whole_number_text('came') }},
-            ' came in the week up to ', {{ period_text(week_end('week_no'), week_end('week_no')) }},
-            ', ', {{ whole_number_text('due') }}, ' were due at the usual pace. ',
+            case
+                when came < due then ' come more slowly than in the half year before'
+                else ' come later after the sale than in the half year before'
+            end,
+            ': in the week up to ', {{ period_text(week_end('week_no'), week_end('week_no')) }},
+            ' ', {{ whole_number_text('came') }}, ' followed on those already in, where ',
+            {{ whole_number_text('due') }}, ' would have at that pace. ',
             case
                 when came < due then 'Do not read this as fewer returns; ask who books them.'
                 else 'What was late arrives now: rates of the last weeks were too low.'

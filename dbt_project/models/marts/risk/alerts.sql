@@ -436,7 +436,7 @@ final as (
             '2: q <= ', cast({{ policy_value('alert_open_q_percent') }} as string), ' %, ',
             case named.monitor
                 when 'drift' then 'warning of policy_drift_severities'
-                when 'labels' then 'labels late or backlog of label_delay'
+                when 'labels' then 'pace of the half year before'
                 when 'calibration' then 'surely beyond performance_calibration_percent'
                 when 'ranking' then 'beyond performance_auc_fall_permille'
                 else
