@@ -1,5 +1,6 @@
 {% set counts = ['line_count', 'return_count', 'begun_returns'] -%}
 {% set sums = ['expected_final', 'expected_returns', 'begun_due', 'begun_variance'] -%}
+{% set sales = 'partition by source, marketplace, sale_week' -%}
 
 with cells as (
 
@@ -23,31 +24,76 @@ levels as (
 
 ),
 
--- by the week of the sale and by the week in which returns came, of each marketplace and of all
-placed as (
+-- of each marketplace, and of all
+scoped as (
 
-    {%- for basis in ['sale', 'arrival'] %}
     {%- for marketplace in ["marketplace", "'all'"] %}
 
     select
         source,
         {{ marketplace }} as marketplace,
+        sale_week,
+        arrival_week,
+        {%- for name in counts %}
+        sum({{ name }}) as {{ name }},
+        {%- endfor %}
+        {%- for name in sums %}
+        sum({{ name }}) as {{ name }}
+        {%- if not loop.last %},{% endif %}
+        {%- endfor %}
+    from cells
+    group by source, {{ 'marketplace, ' if loop.first }}sale_week, arrival_week
+    {%- if not loop.last %}
+
+    union all
+    {%- endif %}
+    {%- endfor %}
+
+),
+
+-- what has come of a week's sales by now: of sales of before the weeks looked at all has
+dated as (
+
+    select
+        *,
+        cast(sum(return_count) over ({{ sales }}) as double)
+        / nullif(cast(sum(expected_returns) over ({{ sales }}) as double), 0) as sales_ratio,
+        coalesce(
+            cast(sum(expected_returns) over ({{ sales }}) as double)
+            / nullif(cast(sum(expected_final) over ({{ sales }}) as double), 0),
+            1
+        ) as sales_share
+    from scoped
+
+),
+
+-- by the week of the sale and by the week in which returns came; since: of the sales whose returns
+-- were to come in the week, by as many as were
+placed as (
+
+    {%- for basis in ['sale', 'arrival'] %}
+
+    select
+        source,
+        marketplace,
         '{{ basis }}' as basis,
         {{ basis }}_week as week_start,
         {%- for name in counts %}
         cast(sum({{ name }}) as bigint) as {{ name }},
         {%- endfor %}
         {%- for name in sums %}
-        cast(sum({{ name }}) as double) as {{ name }}
-        {%- if not loop.last %},{% endif %}
+        cast(sum({{ name }}) as double) as {{ name }},
         {%- endfor %}
-    from cells
-    group by source, {{ 'marketplace, ' if loop.first }}{{ basis }}_week
-    {%- if not (loop.last and basis == 'arrival') %}
+        cast(sum({{ exact('expected_returns * sales_ratio') }}) as double)
+        / nullif(cast(sum(expected_returns) as double), 0) as since_ratio,
+        cast(sum({{ exact('expected_returns * least(1, sales_share)') }}) as double)
+        / nullif(cast(sum(expected_returns) as double), 0) as share_arrived
+    from dated
+    group by source, marketplace, {{ basis }}_week
+    {%- if not loop.last %}
 
     union all
     {%- endif %}
-    {%- endfor %}
     {%- endfor %}
 
 ),
@@ -76,6 +122,8 @@ paced as (
         placed.return_count,
         placed.expected_returns,
         placed.expected_final,
+        placed.since_ratio,
+        placed.share_arrived,
         placed.begun_returns,
         coalesce(paces.pace, 1) * placed.begun_due as begun_due,
         coalesce(paces.pace, 1) * placed.begun_variance as begun_variance
@@ -124,6 +172,8 @@ compared as (
         paced.return_count,
         paced.expected_returns,
         paced.expected_final,
+        paced.since_ratio,
+        paced.share_arrived,
         paced.begun_returns,
         paced.begun_due,
         paced.begun_returns / nullif(paced.begun_due, 0) as due_ratio,
@@ -156,6 +206,7 @@ judged as (
     select
         *,
         {{ policy_value('label_delay_change_percent') }} as change_percent,
+        100 * share_arrived >= {{ policy_value('label_delay_told_percent') }} as is_told,
         begun_due >= {{ policy_value('label_delay_min_returns') }} as is_enough
     from compared
 
@@ -172,10 +223,21 @@ found as (
                 then 'labels late'
             when due_ratio - due_half > 1 and 100 * due_ratio > 100 + change_percent
                 then 'backlog arriving'
+            -- sales that had not begun may be late: what has come of them since says whether
             when usual_ratio + usual_half < 1 and 100 * usual_ratio < 100 - change_percent
-                then 'fewer returns'
+                then
+                case
+                    when is_told and 100 * since_ratio < 100 - change_percent
+                        then 'fewer returns'
+                    else 'late or fewer'
+                end
             when usual_ratio - usual_half > 1 and 100 * usual_ratio > 100 + change_percent
-                then 'more returns'
+                then
+                case
+                    when is_told and 100 * since_ratio > 100 + change_percent
+                        then 'more returns'
+                    else 'early or more'
+                end
             else 'as usual'
         end as finding
     from judged
@@ -194,16 +256,20 @@ final as (
         return_count as observed_returns,
         round(expected_returns, 6) as expected_returns,
         usual_ratio as observed_to_expected,
-        greatest(0, usual_ratio - usual_half) as observed_to_expected_lo,
+        case when usual_ratio is not null then greatest(0, usual_ratio - usual_half) end
+            as observed_to_expected_lo,
         usual_ratio + usual_half as observed_to_expected_hi,
         case when basis = 'sale' then round(expected_final, 6) end as expected_final_returns,
         case
             when basis = 'sale' then least(1, expected_returns / nullif(expected_final, 0))
+            else share_arrived
         end as expected_share_arrived,
+        since_ratio as observed_to_expected_since,
         begun_returns,
         round(begun_due, 6) as begun_due_returns,
         due_ratio as observed_to_due,
-        greatest(0, due_ratio - due_half) as observed_to_due_lo,
+        case when due_ratio is not null then greatest(0, due_ratio - due_half) end
+            as observed_to_due_lo,
         due_ratio + due_half as observed_to_due_hi,
         finding,
         finding in ('labels late', 'backlog arriving') as is_alarm,
@@ -226,9 +292,23 @@ final as (
                             then 'Labels are late: do not read this as fewer returns.'
                         when 'backlog arriving'
                             then 'They come later than usual: what was late arrives now.'
-                        when 'fewer returns' then 'The pace is as usual: the return rate is lower.'
-                        when 'more returns' then 'The pace is as usual: the return rate is higher.'
-                        else 'All as usual.'
+                        when 'fewer returns'
+                            then 'The pace was as usual: the return rate of these sales is lower.'
+                        when 'more returns'
+                            then 'The pace was as usual: the return rate of these sales is higher.'
+                        when 'as usual' then 'All as usual.'
+                        else
+                            case
+                                when is_told
+                                    then concat(
+                                        'By now ', {{ percent_text('since_ratio') }},
+                                        ' % of the usual number has come of the same sales:',
+                                        ' what is beyond that is their pace, not their rate.'
+                                    )
+                                when finding = 'late or fewer'
+                                    then 'Late or fewer: it cannot be told before more has come.'
+                                else 'Early or more: it cannot be told before more has come.'
+                            end
                     end
                 )
         end as sentence,

@@ -102,14 +102,32 @@ final as (
                         else concat(champion, ' stayed, ', challenger, ' was not better by enough')
                     end,
                     ': on ', {{ whole_number_text('slice_lines') }},
-                    ' later lines its log loss is ',
+                    ' lines of ', {{ period_text('slice_from', 'slice_to') }},
+                    ', of which neither had learnt the outcome, its log loss is ',
                     cast(cast(challenger_log_loss as decimal(9, 4)) as string), ' against ',
                     cast(cast(champion_log_loss as decimal(9, 4)) as string), ' (gain ',
                     cast(cast(gain as decimal(9, 4)) as string), ', ',
                     cast(cast(gain_lo as decimal(9, 4)) as string), ' to ',
                     cast(cast(gain_hi as decimal(9, 4)) as string), '), its ROC-AUC ',
                     cast(cast(challenger_roc_auc as decimal(9, 4)) as string), ' against ',
-                    cast(cast(champion_roc_auc as decimal(9, 4)) as string), '.'
+                    cast(cast(champion_roc_auc as decimal(9, 4)) as string), '.',
+                    case
+                        when gain_over_recalibrated < 0
+                            then concat(
+                                ' ', champion, ' with its level and slope fitted anew would have',
+                                ' done better than ', challenger, ', by ',
+                                cast(cast(-gain_over_recalibrated as decimal(9, 4)) as string),
+                                case decision
+                                    when 'promoted'
+                                        then concat(
+                                            ': the rule compares with it as it was in use',
+                                            ' and offers no such fit.'
+                                        )
+                                    else '.'
+                                end
+                            )
+                        else ''
+                    end
                 )
             when champion is null then concat('No model yet: ', reason, '.')
             else concat(champion, ' stayed: ', reason, '.')
