@@ -36,7 +36,9 @@ def table(folder: Path) -> str:
         "| | training data | " + " | ".join(name[8:].replace("_", " ") for name in CLAIMS) + " |",
         "|---|---:|---:|---:|---:|",
     ]
-    rows = {row["batch"]: row for row in check.rows("select * from drift_batches")}
+    rows = {
+        row["batch"].rpartition("/")[2]: row for row in check.rows("select * from drift_batches")
+    }
     first = next(iter(rows.values()))
     figures = (
         ("return rate, %", 0, "return_rate", 100, 1),

@@ -4,7 +4,9 @@ Counts the values of every column and runs the very models that watch the weeks 
 (int_drift_statistics to drift_batches), rendered without dbt.
 """
 
+import codecs
 import datetime as dt
+import gzip
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from retour.drift_models import CHECKS, prepare, run_models, step_of
+from retour.drift_models import CHECKS, MODELS, prepare, run_models, step_of
 from retour.errors import RetourError
 from retour.settings import did_you_mean
 
@@ -26,6 +28,13 @@ MOST_MEMBERS = 1_000
 LABELS = ("returned", "is_returned", "label_is_returned", "return_flag")
 TEXTS = (".csv", ".csv.gz", ".tsv", ".txt")
 NUMBERS = re.compile(r"^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*|BOOLEAN)$")
+# as the weeks and days of a source are called in the same marts
+COMPUTED = re.compile(r"(week|day) \d{4}-\d\d-\d\d")
+ENDINGS = re.compile(r"\.(parquet|csv\.gz|csv|tsv|txt)$", re.IGNORECASE)
+# so many pairs of equal values must be due by chance before their absence says "a running number"
+PAIRS_DUE = 10
+# what DuckDB takes for the same name: letters without accents
+LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,9 @@ class Column:
     name: str
     kind: str | None
     reason: str | None = None
+    # a side has it as a flag, or as a number: texts of the others are read as such
+    is_flag: bool = False
+    is_number: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,7 @@ class Check:
     connection: duckdb.DuckDBPyConnection
     columns: tuple[Column, ...]
     label: str | None
+    notes: tuple[str, ...] = ()
 
     def rows(self, sql: str) -> list[dict]:
         """The rows of a query as dicts."""
@@ -68,40 +81,81 @@ def check(
     Raises RetourError with a sentence about what cannot be read or compared.
     """
     connection = connection or duckdb.connect()
-    names = _unique([_stem(batch) for batch in batches])
+    names = _names(batches)
     attached = [_attach(connection, name, warehouse) for name in (baseline, *batches)]
     for number, relation in enumerate(attached):
         connection.execute(f"create view side_{number} as select * from {relation}")
     prepare(connection, root)
-    found = [_columns(connection, f"side_{number}") for number in range(len(attached))]
+    try:
+        return _check(
+            connection, (baseline, *names), root=root, source=source, label=label, ignore=ignore
+        )
+    # a file that is broken behind the lines that told its types
+    except (duckdb.ConversionException, duckdb.InvalidInputException) as error:
+        raise RetourError(f"A file cannot be read to its end: {_said(error)}") from error
+
+
+def _check(
+    connection: duckdb.DuckDBPyConnection,
+    names: Sequence[str],
+    *,
+    root: Path,
+    source: str,
+    label: str | None,
+    ignore: Sequence[str],
+) -> Check:
+    """The views side_0 (baseline), side_1 … under these names."""
+    baseline = names[0]
+    found = [_columns(connection, f"side_{number}") for number in range(len(names))]
     if not found[0]:
         raise RetourError(f"{baseline} has no columns.")
-    known = dict.fromkeys(name for columns in found for name in columns)
+    # a name that differs in capitals only is the same column
+    spelled: dict[str, str] = {}
+    for columns in found:
+        for name in columns:
+            spelled.setdefault(name.translate(LOWER), name)
+    found = [
+        {spelled[name.translate(LOWER)]: kind for name, kind in columns.items()}
+        for columns in found
+    ]
     for name in (*ignore, *([label] if label else [])):
-        if name not in known:
+        if name.translate(LOWER) not in spelled:
             raise RetourError(
-                f"There is no column '{name}' in {baseline}.{did_you_mean(name, known)}"
+                f"There is no column '{name}' in {baseline}.{did_you_mean(name, spelled.values())}"
             )
-    columns = [_judge(connection, name, found) for name in known if name not in ignore]
+    ignored = {name.translate(LOWER) for name in ignore}
+    notes: list[str] = []
+    label = _label(connection, label, spelled, found[0], notes)
+    outcomes = {name for lower, name in spelled.items() if lower in LABELS or name == label}
+    running = _running(connection, found) - outcomes
+    columns = [
+        Column(name, None, "a running number")
+        if name in running
+        else _judge(connection, name, found)
+        for lower, name in spelled.items()
+        if lower not in ignored
+    ]
     compared = [column for column in columns if column.kind]
     if not compared:
         reasons = "; ".join(f"{column.name}: {column.reason}" for column in columns)
         raise RetourError(f"Nothing in {baseline} can be compared ({reasons}).")
-    count_cells(connection, compared, found, source=source)
+    count_cells(connection, compared, found, source=source, outcomes=outcomes)
     today = dt.datetime.now(dt.UTC).date()
-    for number, batch in enumerate(names, start=1):
+    for number, batch in enumerate(names[1:], start=1):
         for part, period in (("batch", number), ("reference", 0)):
             connection.execute(
                 "insert into int_drift_comparisons "
                 "values (?, ?, ?, null, null, ?, 'baseline', ?, ?, ?)",
                 [source, batch, GRAIN, today, part, GRAIN, _period(period)],
             )
-    label = label or next((name for name in LABELS if name in found[0]), None)
     if label:
-        _weigh(connection, compared, label, source)
-    _tell_apart(connection, compared, found, names, source)
-    run_models(connection, root)
-    return Check(connection, tuple(columns), label)
+        _weigh(connection, compared, label, source, notes)
+    asked = [column for column in compared if column.name not in outcomes]
+    _tell_apart(connection, asked, found, names[1:], source)
+    run_models(connection, root, MODELS[:1])
+    _state(connection, compared, found, names, outcomes, notes)
+    run_models(connection, root, MODELS[1:])
+    return Check(connection, tuple(columns), label, tuple(notes))
 
 
 def count_cells(
@@ -110,8 +164,12 @@ def count_cells(
     found: Sequence[Mapping[str, str]],
     *,
     source: str,
+    outcomes: Iterable[str] = (),
 ) -> None:
-    """Fill int_drift_cells from the views side_0 (baseline), side_1 …: one scan per column."""
+    """Fill int_drift_cells from the views side_0 (baseline), side_1 …: one scan per column.
+
+    Of outcomes only what is known is counted: a line that has none yet is no line without.
+    """
     rows = sum(
         connection.execute(f"select count(*) from side_{number}").fetchall()[0][0]
         for number in range(len(found))
@@ -119,7 +177,8 @@ def count_cells(
     steps = _steps(connection, columns, found) if rows > EXACT_ROWS else {}
     for column in columns:
         for number, types in enumerate(found):
-            _count(connection, column, types, number, steps.get(column.name), source)
+            known_only = column.name in outcomes
+            _count(connection, column, types, number, steps.get(column.name), source, known_only)
 
 
 def append(check: Check, ops: Path) -> Path:
@@ -168,9 +227,10 @@ def _attach(connection: duckdb.DuckDBPyConnection, name: str, warehouse: Path) -
     if path.is_dir():
         raise RetourError(f"{name} is a folder: name a CSV or Parquet file, or a table.")
     if path.is_file() and lower.endswith(".parquet"):
-        relation = f"read_parquet({quoted(name)})"
+        relation = f"read_parquet({quoted(_literal(name))}, hive_partitioning = false)"
     elif path.is_file() and lower.endswith(TEXTS):
-        relation = f"read_csv({quoted(name)})"
+        _check_encoding(path)
+        relation = f"read_csv({quoted(_literal(name))}, hive_partitioning = false)"
     elif path.is_file():
         raise RetourError(f"{name} is neither CSV nor Parquet.")
     elif lower.endswith((".parquet", *TEXTS)):
@@ -180,8 +240,40 @@ def _attach(connection: duckdb.DuckDBPyConnection, name: str, warehouse: Path) -
     try:
         connection.execute(f"select * from {relation} limit 0")
     except duckdb.Error as error:
-        raise RetourError(f"{name} cannot be read: {str(error).splitlines()[0]}") from error
+        raise RetourError(f"{name} cannot be read: {_said(error)}") from error
     return relation
+
+
+def _literal(name: str) -> str:
+    """A path in which nothing is a pattern: DuckDB reads every path as one."""
+    return re.sub(r"([\[*?])", r"[\1]", name)
+
+
+def _check_encoding(path: Path) -> None:
+    """RetourError if a text is not UTF-8: DuckDB finds that out late, and may fall over it."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    line = 1
+    reader = gzip.open if path.name.lower().endswith(".gz") else Path.open
+    try:
+        with reader(path, "rb") as file:
+            while block := file.read(1 << 20):
+                line += decoder.decode(block).count("\n")
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        line += error.object[: error.start].count(b"\n")
+        raise RetourError(
+            f"{path} is not encoded as UTF-8 (line {line:,}; Latin-1 or Windows-1252, perhaps): "
+            "save it as UTF-8."
+        ) from error
+    except (OSError, EOFError) as error:
+        raise RetourError(f"{path} cannot be read: {error}") from error
+
+
+def _said(error: duckdb.Error) -> str:
+    """What the engine says, without its list of settings."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines[1:3] if not line.startswith("Possible")]
+    return " ".join([lines[0], *told]) if "CSV Error" in lines[0] else lines[0]
 
 
 def _table(connection: duckdb.DuckDBPyConnection, name: str, warehouse: Path) -> str:
@@ -228,36 +320,80 @@ def _judge(
     for number, types in enumerate(found):
         if name not in types:
             continue
+        kinds = {one[name] for one in found if name in one}
+        is_flag = "BOOLEAN" in kinds
+        is_number = any(NUMBERS.match(kind) for kind in kinds)
         if NUMBERS.match(types[name]):
-            return Column(name, "number")
+            return Column(name, "number", None, is_flag, is_number)
         if types[name] != "VARCHAR":
             return Column(name, None, "neither a number nor a text")
         text = f"nullif(trim({name_of(name)}), '')"
-        known, numbers, members = connection.execute(
+        known, numbers, members, flags = connection.execute(
             f"select count({text}), count(try_cast({text} as double)), "
-            f"approx_count_distinct({text}) from side_{number}"
+            f"approx_count_distinct({text}), "
+            f"count(*) filter (lower({text}) in ('true', 'false')) from side_{number}"
         ).fetchall()[0]
         if not known:
             continue
-        if numbers == known:
-            return Column(name, "number")
+        if numbers == known or (is_flag and flags == known):
+            return Column(name, "number", None, is_flag, is_number)
         if members > MOST_MEMBERS or (members > 40 and members > known / 5):
             return Column(name, None, "a text that names rows")
-        return Column(name, "category")
+        return Column(name, "category", None, is_flag, is_number)
     return Column(name, "category")
+
+
+def _running(connection: duckdb.DuckDBPyConnection, found: Sequence[Mapping[str, str]]) -> set[str]:
+    """Whole numbers that name rows: none twice in the baseline, where chance repeats some.
+
+    So many values drawn from between the smallest and the largest would share n² / 2 / span pairs,
+    and more if some values are likelier than others.
+    """
+    names = [name for name, kind in found[0].items() if NUMBERS.match(kind) and kind != "BOOLEAN"]
+    if not names:
+        return set()
+    values = {name: f"try_cast({name_of(name)} as double)" for name in names}
+    told = connection.execute(
+        "select "
+        + ", ".join(
+            f"count({value}), approx_count_distinct({value}), "
+            f"max({value}) - min({value}), bool_and({value} = floor({value}))"
+            for value in values.values()
+        )
+        + " from side_0"
+    ).fetchall()[0]
+    running = set()
+    for place, name in enumerate(names):
+        known, distinct, span, whole = told[4 * place : 4 * place + 4]
+        if not whole or distinct < 0.8 * known or known**2 / 2 < PAIRS_DUE * (span + 1):
+            continue
+        exact = connection.execute(f"select count(distinct {values[name]}) from side_0").fetchall()[
+            0
+        ][0]
+        if exact == known:
+            running.add(name)
+    return running
 
 
 def _value(column: Column, types: Mapping[str, str]) -> str:
     """A column as a double or a text; infinite and absurd numbers are missing."""
     if column.name not in types:
         return "cast(null as double)" if column.kind == "number" else "cast(null as varchar)"
+    kind = types[column.name]
     name = name_of(column.name)
-    if types[column.name] == "VARCHAR":
+    if kind == "VARCHAR":
         name = f"nullif(trim({name}), '')"
     if column.kind == "category":
-        return f"cast({name} as varchar)"
+        text = f"cast({name} as varchar)"
+        # "1" of one side is "1.0" of another that had a hole in the column
+        if column.is_number and kind != "BOOLEAN":
+            return f"regexp_replace({text}, '^(-?\\d+)\\.0+$', '\\1')"
+        return text
     number = f"try_cast({name} as double)"
-    if types[column.name] in ("VARCHAR", "FLOAT", "DOUBLE") or "HUGE" in types[column.name]:
+    if kind == "VARCHAR" and column.is_flag:
+        flag = f"case lower({name}) when 'true' then 1.0 when 'false' then 0.0 end"
+        number = f"coalesce({number}, {flag})"
+    if kind in ("VARCHAR", "FLOAT", "DOUBLE") or "HUGE" in kind:
         return f"case when abs({number}) < 1e15 then {number} end"
     return number
 
@@ -289,6 +425,7 @@ def _count(
     number: int,
     step: float | None,
     source: str,
+    known_only: bool = False,
 ) -> None:
     value = _value(column, types)
     if column.kind == "category":
@@ -300,7 +437,9 @@ def _count(
     connection.execute(
         f"insert into int_drift_cells select {quoted(source)}, '{GRAIN}', "
         f"date '{_period(number)}', {quoted(column.name)}, '{column.kind}', "
-        f"{shown[0]}, {shown[1]}, count(*), {shown[2]} from side_{number} group by all"
+        f"{shown[0]}, {shown[1]}, count(*), {shown[2]} from side_{number} "
+        + (f"where {value} is not null " if known_only else "")
+        + "group by all"
     )
 
 
@@ -308,40 +447,174 @@ def _period(number: int) -> str:
     return (dt.date(2000, 1, 1) + dt.timedelta(days=number)).isoformat()
 
 
-def _stem(name: str) -> str:
-    path = Path(name)
-    return path.name.split(".")[0] if path.is_file() else name
+def _names(batches: Sequence[str]) -> list[str]:
+    """Names of batches: of a file with its folder, since each month has an orders.csv."""
+    names: list[str] = []
+    for batch in batches:
+        path = Path(batch)
+        name = batch
+        if path.is_file():
+            path = path.resolve()
+            name = "/".join(filter(None, (path.parent.name, ENDINGS.sub("", path.name))))
+        if COMPUTED.match(name):
+            raise RetourError(
+                f"'{name}' is what the marts call a week or day of a source: rename {batch}."
+            )
+        unique, number = name, 1
+        while unique in names:
+            number += 1
+            unique = f"{name} {number}"
+        names.append(unique)
+    return names
 
 
-def _unique(names: Sequence[str]) -> list[str]:
-    """Names of batches; equal ones get a number."""
-    return [
-        name if names.count(name) == 1 else f"{name} {names[: place + 1].count(name)}"
-        for place, name in enumerate(names)
-    ]
+def _state(
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[Column],
+    found: Sequence[Mapping[str, str]],
+    names: Sequence[str],
+    outcomes: Iterable[str],
+    notes: list[str],
+) -> None:
+    """Outcomes that counts of values cannot know: not known yet, type changed."""
+    connection.execute(
+        "update int_drift_statistics set outcome = 'not known yet' "
+        "where least(batch_lines, reference_lines) = 0 "
+        "and list_contains(?, feature) and batch in ("
+        "select batch from int_drift_statistics group by batch having max(batch_lines) > 0)",
+        [list(outcomes)],
+    )
+    for number, types in enumerate(found):
+        changed = []
+        there = [column for column in columns if column.name in types]
+        asked = [column for column in there if column.kind == "number"]
+        counts = _lost(connection, asked, types, number)
+        for column, (given, read) in zip(asked, counts, strict=True):
+            if given > read:
+                notes.append(
+                    f"{column.name}: {given - read:,} of {given:,} values of {names[number]} are "
+                    f"no numbers ({_kind(types[column.name])}), or beyond 1e15: "
+                    "counted as missing"
+                )
+            if given and not read:
+                changed.append(column.name)
+        for column in there if number else ():
+            # numbers where texts were, and none of them a member of those
+            if column.kind == "category" and types[column.name] != "VARCHAR":
+                sides, members, distinct = connection.execute(
+                    "select count(distinct period_start), count(*), count(distinct member) "
+                    "from int_drift_cells "
+                    "where feature = ? and member is not null and period_start in (?, ?)",
+                    [column.name, _period(0), _period(number)],
+                ).fetchall()[0]
+                if sides == 2 and members == distinct:
+                    changed.append(column.name)
+        if changed and number:
+            connection.execute(
+                "update int_drift_statistics set outcome = 'type changed' where batch = ? "
+                "and list_contains(?, feature) and outcome in ('compared', 'disappeared')",
+                [names[number], changed],
+            )
+
+
+def _lost(
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[Column],
+    types: Mapping[str, str],
+    number: int,
+) -> list[tuple[int, int]]:
+    """How many values each number has on a side, and how many of them can be compared."""
+    if not columns:
+        return []
+    selected = []
+    for column in columns:
+        name = name_of(column.name)
+        if types[column.name] == "VARCHAR":
+            given = f"nullif(nullif(trim({name}), ''), 'nan')"
+        elif types[column.name] in ("FLOAT", "DOUBLE"):
+            given = f"case when not isnan({name}) then 1 end"
+        else:
+            given = name
+        selected.append(f"count({given}), count({_value(column, types)})")
+    row = connection.execute(f"select {', '.join(selected)} from side_{number}").fetchall()[0]
+    return list(zip(row[::2], row[1::2], strict=True))
+
+
+def _kind(kind: str) -> str:
+    return "text" if kind == "VARCHAR" else kind.split("(")[0].lower()
 
 
 # does it matter, and can a model tell
 
 
+def _flag(label: str) -> str:
+    """A label as 0 and 1."""
+    text = f"lower(trim(cast({name_of(label)} as varchar)))"
+    return (
+        f"coalesce(try_cast({name_of(label)} as double), "
+        f"case {text} when 'true' then 1.0 when 'false' then 0.0 end)"
+    )
+
+
+def _label(
+    connection: duckdb.DuckDBPyConnection,
+    asked: str | None,
+    spelled: Mapping[str, str],
+    types: Mapping[str, str],
+    notes: list[str],
+) -> str | None:
+    """The label that the baseline has: what was asked for, or the first of LABELS.
+
+    RetourError if it is not one of 0 and 1: nothing could be said about what matters.
+    """
+    wanted = [asked.translate(LOWER)] if asked else list(LABELS)
+    name = next((spelled[one] for one in wanted if spelled.get(one) in types), None)
+    if name is None and asked:
+        raise RetourError(f"There is no label '{asked}' in the baseline.")
+    if name is None:
+        return None
+    other = connection.execute(
+        f"select min(cast({name_of(name)} as varchar)) from side_0 "
+        f"where {name_of(name)} is not null and trim(cast({name_of(name)} as varchar)) <> '' "
+        f"and coalesce({_flag(name)} not in (0, 1), true)"
+    ).fetchall()[0][0]
+    if other is None:
+        return name
+    if asked:
+        raise RetourError(
+            f"The label {name} must be 0 or 1 (or true or false) in every line; "
+            f"the baseline has '{other}' too."
+        )
+    notes.append(f"{name} is not 0 or 1 in every line ('{other}'), so no label: all columns count")
+    return None
+
+
 def _weigh(
-    connection: duckdb.DuckDBPyConnection, columns: Iterable[Column], label: str, source: str
+    connection: duckdb.DuckDBPyConnection,
+    columns: Iterable[Column],
+    label: str,
+    source: str,
+    notes: list[str],
 ) -> None:
     """What each column alone says about the label in the baseline, as a ROC-AUC.
 
-    A category is ordered by the return rate of its members.
+    A category is ordered by the return rate of its members, which orders chance too: its distance
+    from 1/2 is cut to the part of the chi-square that two standard deviations of chance leave. Of
+    a number two standard errors of the ROC-AUC (Mann and Whitney) are cut off.
     """
     types = _columns(connection, "side_0")
-    flag = f"try_cast({name_of(label)} as double)"
+    flag = _flag(label)
+    lower = {name.translate(LOWER): kind for name, kind in types.items()}
+    found = {}
     for column in columns:
-        if column.name == label or column.name not in types:
+        if column.name == label or column.name.translate(LOWER) not in lower:
             continue
+        kinds = {column.name: lower[column.name.translate(LOWER)]}
         order = "value" if column.kind == "number" else "returned / lines, value"
-        connection.execute(
+        row = connection.execute(
             f"""
-            insert into model_feature_importance
             with cells as (
-                select {_value(column, types)} as value, sum({flag}) as returned,
+                select {_value(column, kinds)} as value, sum({flag}) as returned,
                     count({flag}) as lines
                 from side_0 where {flag} in (0, 1) group by 1
             ),
@@ -350,38 +623,61 @@ def _weigh(
                     *,
                     sum(lines - returned) over (
                         order by {order} nulls first rows unbounded preceding
-                    ) - (lines - returned) / 2 as kept_below
+                    ) - (lines - returned) / 2 as kept_below,
+                    sum(returned) over () / sum(lines) over () as rate
                 from cells
             )
             select
-                {quoted(source)}, 'return', {quoted(column.name)}, null,
-                sum(returned * kept_below) / (sum(returned) * sum(lines - returned))
+                sum(returned * kept_below) / (sum(returned) * sum(lines - returned)),
+                sum(pow(returned - lines * rate, 2) / (lines * rate * (1 - rate))),
+                count(*) - 1, sum(returned), sum(lines - returned)
             from sorted having sum(returned) > 0 and sum(lines - returned) > 0
             """
+        ).fetchone()
+        if row is None:
+            continue
+        auc, square, degrees, returned, kept = row
+        told = auc - 0.5
+        if column.kind == "number":
+            error = ((returned + kept + 1) / (12 * returned * kept)) ** 0.5
+            told = max(abs(told) - 2 * error, 0.0) * (1 if told > 0 else -1)
+        else:
+            chance = degrees + 2 * (2 * degrees) ** 0.5
+            told *= max(1 - chance / square, 0.0) ** 0.5 if square > 0 else 0
+        found[column.name] = 0.5 + told
+    if all(auc == 0.5 for auc in found.values()):
+        notes.append(f"No column says more about {label} than chance: all count alike")
+        return
+    for name, auc in found.items():
+        connection.execute(
+            "insert into model_feature_importance values (?, 'return', ?, null, ?)",
+            [source, name, auc],
         )
 
 
 def _tell_apart(
     connection: duckdb.DuckDBPyConnection,
-    columns: Sequence[Column],
+    asked: Sequence[Column],
     found: Sequence[Mapping[str, str]],
     names: Sequence[str],
     source: str,
 ) -> None:
-    """The domain classifier of each batch, on a sample of either side; the label is left out."""
+    """The domain classifier of each batch, on a sample of either side."""
     # here, not above: the maths takes a second
     from ml import domain_classifier
 
     policies = dict(
         connection.execute("select policy_name, value from policy_parameters").fetchall()
     )
-    asked = [column for column in columns if column.name not in LABELS]
+    # columns of files may be called anything, also "batch"
+    aliases = [f"c{place}" for place in range(len(asked))]
     for number, batch in enumerate(names, start=1):
         selected = " union all ".join(
             f"select * from (select {quoted(source)} as week_source, {quoted(batch)} as batch, "
             f"'{part}' as part, "
             + ", ".join(
-                f"{_value(column, found[side])} as {name_of(column.name)}" for column in asked
+                f"{_value(column, found[side])} as {alias}"
+                for column, alias in zip(asked, aliases, strict=True)
             )
             + f" from side_{side} using sample reservoir("
             f"{policies['drift_classifier_lines']} rows) repeatable (42))"
@@ -391,7 +687,7 @@ def _tell_apart(
             continue
         rows = domain_classifier.batches(
             connection.execute(selected).fetchnumpy(),
-            [column.name for column in asked],
+            aliases,
             confidence=policies["interval_confidence_percent"] / 100,
             random_state=42,
         )
@@ -441,7 +737,9 @@ def show(check: Check, say: Callable[[str], None]) -> None:
                 (
                     feature["feature"],
                     _number(feature["drift_score"], "{:.1f}"),
-                    _number(feature["moved_share"], "{:.0%}"),
+                    _number(
+                        feature["moved_share"] if feature["psi"] is not None else None, "{:.0%}"
+                    ),
                     _number(feature["psi"], "{:.2f}"),
                     _number(feature["ks_statistic"], "{:.2f}"),
                     _number(feature["q_value"], "{:.2g}"),
@@ -451,6 +749,8 @@ def show(check: Check, say: Callable[[str], None]) -> None:
             )
         for line in _aligned(lines, texts=(0, 7)):
             say(f"  {line}")
+    if check.notes:
+        say("\n" + "\n".join(f"{note}." for note in check.notes))
     left = [column for column in check.columns if not column.kind]
     if left:
         say("\nNot compared: " + "; ".join(f"{one.name} ({one.reason})" for one in left) + ".")

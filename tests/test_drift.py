@@ -45,6 +45,12 @@ def features(found: drift.Check) -> dict[str, dict]:
     return {row["feature"]: row for row in found.rows("select * from drift_features")}
 
 
+def batches(found: drift.Check) -> dict[str, dict]:
+    """By the name without its folder."""
+    rows = found.rows("select * from drift_batches")
+    return {row["batch"].rpartition("/")[2]: row for row in rows}
+
+
 # against scipy
 
 
@@ -228,16 +234,16 @@ def test_odd_columns_and_batches_have_a_stated_outcome(tmp_path: Path) -> None:
     }
     baseline = write(tmp_path / "baseline.parquet", **rows)
     without = {name: values for name, values in rows.items() if name != "gone"}
-    batches = [
+    files = [
         write(tmp_path / "same.parquet", **rows),
         write(tmp_path / "three.parquet", **{name: values[:3] for name, values in rows.items()}),
         write(tmp_path / "none.parquet", **{name: values[:0] for name, values in rows.items()}),
         write(tmp_path / "without.parquet", **without),
         write(tmp_path / "new.parquet", **rows, extra=rng.normal(size=400)),
     ]
-    found = check(baseline, *batches)
+    found = check(baseline, *files)
     outcome = {
-        (row["batch"], row["feature"]): row["outcome"]
+        (row["batch"].rpartition("/")[2], row["feature"]): row["outcome"]
         for row in found.rows("select * from drift_features")
     }
     assert outcome["same", "x"] == "compared"
@@ -247,7 +253,7 @@ def test_odd_columns_and_batches_have_a_stated_outcome(tmp_path: Path) -> None:
     assert outcome["none", "x"] == "no lines in the batch"
     assert outcome["without", "gone"] == "disappeared"
     assert outcome["new", "extra"] == "appeared"
-    batch = {row["batch"]: row for row in found.rows("select * from drift_batches")}
+    batch = batches(found)
     assert batch["same"]["severity"] == "none"
     assert batch["same"]["drift_score"] == 0
     assert batch["without"]["severity"] == "critical"
@@ -263,7 +269,7 @@ def test_odd_columns_and_batches_have_a_stated_outcome(tmp_path: Path) -> None:
 
 def test_hostile_values_and_names_are_read_as_they_are(tmp_path: Path) -> None:
     baseline = tmp_path / "base'line.csv"
-    rows = [f"{i},{'x' if i % 2 else '<b>;--'},{1 if i % 3 else 'inf'}" for i in range(200)]
+    rows = [f"{i % 50},{'x' if i % 2 else '<b>;--'},{1 if i % 3 else 'inf'}" for i in range(200)]
     baseline.write_text('"a ""b"" \'c\'",kind,odd\n' + "\n".join(rows) + "\n")
     found = check(str(baseline), str(baseline))
     assert features(found)["a \"b\" 'c'"]["outcome"] == "compared"
@@ -325,6 +331,260 @@ def test_equal_samples_cannot_be_told_apart_and_others_can() -> None:
     assert few is None
 
 
+# what files are like
+
+
+def scored(size: int = 800) -> dict[str, NDArray]:
+    rng = np.random.default_rng(12)
+    price = np.round(rng.lognormal(3, 0.5, size), 2)
+    return {"price": price, "returned": (rng.random(size) < price / 60).astype(float)}
+
+
+def test_a_batch_whose_outcomes_are_not_known_yet_is_not_scored_for_it(tmp_path: Path) -> None:
+    rows = scored()
+    baseline = write(tmp_path / "a.parquet", **rows)
+    without = write(tmp_path / "without.parquet", price=rows["price"])
+    half = np.where(np.arange(800) < 400, np.nan, rows["returned"])
+    unknown = write(tmp_path / "b.parquet", **{**rows, "returned": np.full(800, np.nan)})
+    partly = write(tmp_path / "partly.parquet", **{**rows, "returned": half})
+    found = check(baseline, without, unknown, partly)
+    for row in batches(found).values():
+        assert (row["severity"], row["drift_score"]) == ("none", 0), row["batch"]
+    told = {
+        row["batch"].rpartition("/")[2]: (row["outcome"], row["sentence"], row["drift_score"])
+        for row in found.rows("select * from drift_features where feature = 'returned'")
+    }
+    assert (
+        told["without"]
+        == told["b"]
+        == (
+            "not known yet",
+            "return rate: not known yet",
+            None,
+        )
+    )
+    assert told["partly"][0] == "compared"
+    # the same of a baseline of scores
+    found = check(without, baseline)
+    assert features(found)["returned"]["outcome"] == "not known yet"
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("data[1].csv", "data1.csv"), ("a*.csv", "ab.csv"), ("a?.csv", "ab.csv")]
+)
+def test_a_file_name_is_no_pattern(name: str, other: str, tmp_path: Path) -> None:
+    for file, value in ((name, 7), (other, 3)):
+        rows = "\n".join(str(value + i % 2) for i in range(60))
+        (tmp_path / file).write_text(f"x\n{rows}\n")
+    found = check(str(tmp_path / name), str(tmp_path / other))
+    row = features(found)["x"]
+    assert (row["baseline_mean"], row["current_mean"]) == (7.5, 3.5)
+
+
+def test_batches_have_names_of_their_own(tmp_path: Path) -> None:
+    files = []
+    for file in ("1/d/a.csv", "2/d/a.csv", "d/a 2.csv", "feb/a.csv", "feb/a.v2.csv"):
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x\n" + "\n".join(str(i % 7) for i in range(60)) + "\n")
+        files.append(str(path))
+    found = check(files[0], *files)
+    names = [row["batch"] for row in found.rows("select batch from drift_batches order by batch")]
+    assert names == ["d/a", "d/a 2", "d/a 2 2", "feb/a", "feb/a.v2"]
+
+
+def test_a_check_is_never_called_like_a_week_of_the_source(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as connection:
+        connection.execute(
+            'create schema marts; create table marts."week 2026-06-22" as '
+            "select i % 7 as x from range(60) as a (i)"
+        )
+    with pytest.raises(RetourError, match="what the marts call a week"):
+        drift.check(
+            "week 2026-06-22",
+            ["week 2026-06-22"],
+            root=ROOT,
+            warehouse=tmp_path / "w.duckdb",
+        )
+    # nor is one that was left by an earlier version
+    with duckdb.connect() as connection:
+        drift_models.prepare(connection, ROOT)
+        connection.execute(
+            "insert into drift_checks (check_id, checked_at, source, batch, batch_grain, feature) "
+            "values ('1', '2026-01-01', 's', 'week 2026-06-22', 'check', 'x'), "
+            "('1', '2026-01-01', 's', 'd/week 2026-06-22', 'check', 'x')"
+        )
+        drift_models.run_models(connection, ROOT)
+        rows = connection.execute("select batch from drift_features").fetchall()
+    assert rows == [("d/week 2026-06-22",)]
+
+
+def test_column_names_are_those_of_files_not_of_this_program(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    one, other = tmp_path / "one.csv", tmp_path / "other.csv"
+    for path, price in ((one, "price"), (other, "Price")):
+        rows = [",".join(str(round(value, 3)) for value in rng.normal(size=4)) for _ in range(300)]
+        path.write_text(f"{price},part,batch,week_source\n" + "\n".join(rows) + "\n")
+    found = check(str(one), str(other))
+    assert set(features(found)) == {"price", "part", "batch", "week_source"}
+    assert {row["outcome"] for row in features(found).values()} == {"compared"}
+    (row,) = found.rows("select * from drift_batches")
+    assert row["classifier_auc_lo"] - 0.03 < 0.5 < row["classifier_auc_hi"] + 0.03
+    assert set(features(check(str(one), str(other), ignore=["PRICE"]))) == {
+        "part",
+        "batch",
+        "week_source",
+    }
+
+
+def test_a_label_of_other_values_than_0_and_1_is_refused(tmp_path: Path) -> None:
+    rows = scored()
+    rng = np.random.default_rng(7)
+    letters = rng.choice(["a", "b"], 800)
+    baseline = write(tmp_path / "a.parquet", **rows, cat=letters, returned_on=rows["price"])
+    for label in ("cat", "price"):
+        with pytest.raises(RetourError, match=f"The label {label} must be 0 or 1"):
+            check(baseline, baseline, label=label)
+    # one found by its name alone is left, and that is said
+    odd = write(tmp_path / "b.parquet", price=rows["price"], returned=letters)
+    found = check(odd, odd)
+    assert found.label is None
+    assert found.notes == (
+        "returned is not 0 or 1 in every line ('a'), so no label: all columns count",
+    )
+    words = write(
+        tmp_path / "c.parquet",
+        price=rows["price"],
+        back=np.where(rows["returned"], "True", "false"),
+    )
+    assert check(words, words, label="BACK").label == "back"
+
+
+def test_a_running_number_is_not_compared_and_that_is_said(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    sides = []
+    for first in (1, 5_000):
+        ids = rng.permutation(np.arange(first, first + 4_000))[:900]
+        sides.append(
+            {"order_id": ids, "cents": rng.integers(100, 9_999, 900), "x": rng.normal(size=900)}
+        )
+    found = check(
+        write(tmp_path / "a.parquet", **sides[0]), write(tmp_path / "b.parquet", **sides[1])
+    )
+    assert set(features(found)) == {"cents", "x"}
+    assert {one.name: one.reason for one in found.columns if not one.kind} == {
+        "order_id": "a running number"
+    }
+    assert batches(found)["b"]["severity"] == "none"
+    printed: list[str] = []
+    drift.show(found, printed.append)
+    assert printed[-1] == "\nNot compared: order_id (a running number)."
+
+
+def test_a_category_of_many_members_says_nothing_about_a_random_label(tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    size = 5_000
+    price = rng.normal(size=size)
+    sku = np.array([f"s{one}" for one in rng.integers(0, 401, size)])
+    city = rng.choice(list("abc"), size)
+    rate = 1 / (1 + np.exp(-0.6 * price - (city == "a")))
+    returned = (rng.random(size) < rate).astype(float)
+    baseline = write(tmp_path / "a.parquet", price=price, sku=sku, city=city, returned=returned)
+    batch = write(tmp_path / "b.parquet", price=price + 1, sku=sku, city=city, returned=returned)
+    rows = features(check(baseline, batch))
+    assert rows["price"]["importance"] == 1
+    assert rows["sku"]["importance"] < 0.1
+    assert rows["city"]["importance"] > 0.5
+    # where nothing says anything everything counts
+    chance = (rng.random(size) < 0.3).astype(float)
+    baseline = write(tmp_path / "c.parquet", price=price, sku=sku, returned=chance)
+    batch = write(tmp_path / "d.parquet", price=price + 1, sku=sku, returned=chance)
+    found = check(baseline, batch)
+    assert features(found)["price"]["importance"] == 1
+    assert features(found)["price"]["severity"] == "critical"
+
+
+def test_values_of_another_type_are_not_called_missing(tmp_path: Path) -> None:
+    baseline, batch = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"""
+            copy (
+                select i % 9 + 0.5 as comma, i % 2 = 0 as flag, i % 9 as struct, i % 9 as letters,
+                    i % 9 + 0.5 as infinite, i % 9 + 0.5 as partly,
+                    case when i % 5 = 0 then 'A' else cast(i % 5 as varchar) end as code,
+                    'k' || i % 3 as name
+                from range(300) as a (i)
+            ) to '{baseline}' (format parquet)
+            """
+        )
+        connection.execute(
+            f"""
+            copy (
+                select i % 9 || ',5' as comma, case when i % 2 = 0 then 'True' else 'False' end
+                    as flag, {{'a': i % 9}} as struct, 'x' || i % 9 as letters,
+                    cast('inf' as double) as infinite,
+                    case when i % 3 = 0 then '?' else cast(i % 9 as varchar) end as partly,
+                    case when i % 5 > 0 then cast(i % 5 as double) end as code,
+                    i % 3 as name
+                from range(300) as a (i)
+            ) to '{batch}' (format parquet)
+            """
+        )
+    found = check(str(baseline), str(batch))
+    rows = features(found)
+    for name in ("comma", "struct", "letters", "infinite", "name"):
+        assert rows[name]["outcome"] == "type changed", name
+        assert rows[name]["sentence"] == f"{name} has values of another type, none can be compared"
+        assert rows[name]["severity"] == "critical", name
+    assert rows["flag"]["outcome"] == "compared"
+    assert rows["flag"]["drift_score"] == 0
+    assert rows["code"]["unseen_share"] == 0
+    assert any(
+        note.startswith("partly: 100 of 300 values of") and "no numbers (text)" in note
+        for note in found.notes
+    )
+
+
+def test_a_batch_without_lines_has_not_moved_by_0(tmp_path: Path) -> None:
+    rows = scored()
+    baseline = write(tmp_path / "a.parquet", **rows)
+    empty = write(tmp_path / "b.parquet", **{name: side[:0] for name, side in rows.items()})
+    found = check(baseline, empty)
+    for row in features(found).values():
+        assert row["moved_share"] is None
+    printed: list[str] = []
+    drift.show(found, printed.append)
+    assert "0%" not in "\n".join(printed)
+
+
+def test_a_file_cannot_be_told_from_itself(tmp_path: Path) -> None:
+    rng = np.random.default_rng(10)
+    baseline = write(tmp_path / "a.parquet", x=rng.normal(size=700), y=rng.lognormal(size=700))
+    (row,) = check(baseline, baseline).rows("select * from drift_batches")
+    assert row["classifier_auc"] == pytest.approx(0.5, abs=0.02)
+    # equal rows do not hide what did move
+    one = rng.integers(0, 10, (700, 1)).astype(float)
+    other = np.where(rng.random((700, 1)) < 0.5, 9, one)
+    told = domain_classifier.tell_apart(one, other, confidence=0.95, random_state=1)
+    assert told and told.lo > 0.6
+
+
+def test_a_file_in_another_encoding_is_named_as_such(tmp_path: Path) -> None:
+    good, early, late = tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "c.csv"
+    rows = [f"{i % 50},city" for i in range(60)]
+    good.write_text("x,y\n" + "\n".join(rows) + "\n")
+    early.write_bytes(("x,y\n1,Orléans\n" + "\n".join(rows) + "\n").encode("latin-1"))
+    late.write_bytes(("x,y\n" + "\n".join(rows * 1_000) + "\n1,Orléans\n").encode("latin-1"))
+    for file in (early, late):
+        with pytest.raises(RetourError, match="not encoded as UTF-8"):
+            check(str(good), str(file))
+    # what breaks behind the lines that told the types is said, not thrown
+    late.write_text("x,y\n" + "\n".join(rows * 1_000) + "\nmany,city\n")
+    with pytest.raises(RetourError, match="many"):
+        check(str(good), str(late))
+
+
 # the published batches
 
 
@@ -365,7 +625,7 @@ def test_the_command_prints_a_table_and_leaves_its_figures_for_the_next_build(
         ).fetchall()
     today = dt.datetime.now(dt.UTC).date()
     assert [(*row[:5], row[5] <= today) for row in rows] == [
-        ("files", "sale", "check", "critical", "discount_percentage", True)
+        ("files", f"{tmp_path.name}/sale", "check", "critical", "discount_percentage", True)
     ]
 
 

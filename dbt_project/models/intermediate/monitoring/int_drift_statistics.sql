@@ -716,8 +716,11 @@ final as (
         wasserstein_distance,
         wasserstein_distance / nullif(baseline_deviation, 0) as wasserstein,
         moved_lines,
-        sqrt(greatest(moved_lines * moved_lines - moved_by_chance * moved_by_chance, 0))
-            as moved_share
+        case
+            when moved_lines is not null
+                then
+                sqrt(greatest(moved_lines * moved_lines - moved_by_chance * moved_by_chance, 0))
+        end as moved_share
     from decided
 
 )

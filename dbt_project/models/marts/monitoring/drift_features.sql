@@ -28,7 +28,8 @@ scored as (
             else 'number'
         end as unit,
         case
-            when judged.outcome not in ('compared', 'disappeared', 'appeared') then null
+            when judged.outcome not in ('compared', 'disappeared', 'appeared', 'type changed')
+                then null
             when 100 * judged.q_value > {{ policy_value('drift_alpha_percent') }} then 0
             else round(100 * judged.importance * judged.excess_share, 3)
         end as drift_score
@@ -99,6 +100,8 @@ final as (
         case
             when scored.outcome = 'disappeared'
                 then concat(scored.label, ' is missing in every line')
+            when scored.outcome = 'type changed'
+                then concat(scored.label, ' has values of another type, none can be compared')
             when scored.outcome = 'appeared'
                 then concat(scored.label, ' was missing before and is there now')
             when scored.outcome <> 'compared' then concat(scored.label, ': ', scored.outcome)
