@@ -12,13 +12,15 @@
 
   // ---- elements -----------------------------------------------------------------------------
 
+  var SHOWN = ["title", "aria-label"];
+
   function h(tag, attributes) {
     var element = document.createElement(tag);
     Object.keys(attributes || {}).forEach(function (name) {
       var value = attributes[name];
       if (value === null || value === undefined || value === false) return;
       if (name.slice(0, 2) === "on") element.addEventListener(name.slice(2), value);
-      else element.setAttribute(name, value === true ? "" : value);
+      else element.setAttribute(name, value === true ? "" : SHOWN.indexOf(name) >= 0 ? visible(value) : value);
     });
     for (var i = 2; i < arguments.length; i++) append(element, arguments[i]);
     return element;
@@ -27,8 +29,10 @@
   function append(element, child) {
     if (child === null || child === undefined || child === false) return;
     if (Array.isArray(child)) child.forEach(function (one) { append(element, one); });
-    else element.appendChild(child.nodeType ? child : document.createTextNode(String(child)));
+    else element.appendChild(child.nodeType ? child : document.createTextNode(visible(child)));
   }
+  // marks that turn the direction of all text behind them are not shown: names stay what they are in data and CSV
+  function visible(text) { return String(text).replace(/[\u202a-\u202e\u2066-\u2069]/g, ""); }
 
   function identifier(prefix) {
     identifiers += 1;
@@ -88,12 +92,14 @@
     return characters.length <= length ? String(text)
       : characters.slice(0, length - 1).join("") + "…";
   };
+  // a name from data: one that reads from right to left does not turn the words and numbers beside it
+  R.name = function (text, length) { return h("bdi", {}, R.cut(visible(text), length || 60)); };
   R.plural = function (count, one, many) {
     return R.int(count) + " " + (count === 1 ? one : many || one + "s");
   };
   // plotly reads <b>, <a> and entities in labels: what comes from data must not be read so
   R.label = function (text, length) {
-    return R.cut(text, length || 28).replace(/&/g, "&amp;").replace(/</g, "&lt;")
+    return R.cut(visible(text), length || 28).replace(/&/g, "&amp;").replace(/</g, "&lt;")
       .replace(/>/g, "&gt;");
   };
 
@@ -241,7 +247,7 @@
   };
   R.sellerLink = function (id, name) {
     return h("a", { href: R.address({ s: R.valueOf(id) }, "sellers"), title: name || id,
-      class: "name" }, R.cut(name ? name + " (" + id + ")" : id, 60));
+      class: "name" }, name ? [R.name(name, 48), " (", R.name(id, 24), ")"] : R.name(id));
   };
 
   // ---- what is missing ------------------------------------------------------------------------
@@ -367,7 +373,7 @@
     if (options.table && options.table.rows.length && !options.empty) {
       panels.push(panel("Table", function (box) {
         box.appendChild(R.table(options.table.columns, options.table.rows,
-          { caption: options.title + ", all columns", limit: 400 }));
+          { caption: (options.title.textContent || options.title) + ", all columns", limit: 400 }));
       }));
     }
     if (options.sql) {
@@ -484,7 +490,7 @@
           sortBy(column);
           heads.forEach(function (one) { one.removeAttribute("aria-sort"); });
           head.setAttribute("aria-sort", sorted.down ? "descending" : "ascending");
-        } }, column.label));
+        }, title: column.help }, column.label));
       } else head.appendChild(column.metric ? defined(column.label, column.metric)
         : document.createTextNode(column.label));
       return head;
@@ -794,9 +800,11 @@
   }
 
   function syncFilters() {
+    // a window that there is not does not stay in the address
+    if (R.get("w") !== null && String(R.window()) !== R.get("w")) history.replaceState(null, "", R.address({ w: null }) || "#");
     var filters = builders[currentPage()].filters || [];
     document.querySelector(".chosen-filters").textContent = filters.length
-      ? " · last " + R.window() + " days, " + R.selection() : "";
+      ? " · last " + R.window() + " days, " + visible(R.selection()) : "";
     Array.from(document.querySelectorAll(".filters select")).forEach(function (select) {
       var value = R.get(select.name) || (select.name === "source" ? R.source.source : "");
       if (select.value !== value) select.value = value;

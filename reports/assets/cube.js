@@ -106,7 +106,7 @@
         delta: now.rate !== null && before.rate !== null
           ? R.delta(now.rate - before.rate, R.num(100 * Math.abs(now.rate - before.rate), 1) + " points",
             "down", versus + (sure === false ? ", within chance" : ""), sure) : null,
-        note: now.rate === null ? now.lines ? R.why("return_rates") : "No orders match." : (small ? "few: n = " + R.num(now.effective_exposure, 0) + ", " : "")
+        note: now.rate === null ? now.lines ? R.why("return_rates") : "No lines in this selection." : (small ? "few: n = " + R.num(now.effective_exposure, 0) + ", " : "")
           + (rate && rate.projected_lo !== null ? R.limit("interval_confidence_percent") + " % interval "
             + R.pct(rate.projected_lo) + " to " + R.pct(rate.projected_hi) : "") },
       { label: "Returned so far", value: R.plural(now.returned_lines, "line").replace(" ", "\u00a0"), key: "returned_lines",
@@ -154,7 +154,7 @@
     R.card(content, {
       title: "Return rate by day of sale", metric: "projected_return_rate", span: span, height: 300,
       sub: "projected; " + days + " up to each", sql: ["sales", "rates"],
-      empty: anything ? null : cube.total(0, w).lines ? R.why("return_rates") : "No orders match.",
+      empty: anything ? null : cube.total(0, w).lines ? R.why("return_rates") : "No lines in this selection.",
       summary: anything ? "Return rate by day of sale for " + R.selection() + ". "
         + (last ? "Latest reading with enough lines: " + R.pct(last.rate) + " on " + R.day(last.day) + "."
           : "Too few lines on every day.") : null,
@@ -209,13 +209,14 @@
   };
 
   // months of one entity with the interval of the final rate
-  R.monthlyRate = function (content, rows, options) {
+  R.monthlyRate = function (content, rows, options, nothing) {
     var has = rows.some(function (row) { return row.projected_rate !== null; });
+    var hasInterval = rows.some(function (row) { return row.projected_lo !== null; });
     var shown = rows.slice(-18);
     R.card(content, Object.assign({
       title: "Return rate by month of sale", metric: "projected_return_rate", span: 6, height: 290,
       sub: "so far; hatched: still to come (projected)", sql: ["months"],
-      empty: has ? null : R.why("return_rates"),
+      empty: has ? null : nothing || R.why("return_rates"),
       summary: has ? "Return rate by month; newest: " + R.pct(shown[shown.length - 1].projected_rate)
         + " in the end, " + R.pct(shown[shown.length - 1].observed_rate) + " so far." : null,
       table: { rows: rows, columns: [
@@ -241,21 +242,22 @@
               marker: { color: R.colour("card"), line: { color: R.colour("accent"), width: shown.map(
                 function (r) { return r.projected_rate - r.observed_rate > 0.002 ? 1 : 0; }) },
               pattern: R.hatch(R.colour("accent")) },
-              error_y: R.interval(shown, "projected_rate", "projected_lo", "projected_hi", 100),
+              error_y: hasInterval ? R.interval(shown, "projected_rate", "projected_lo", "projected_hi", 100) : null,
               customdata: shown.map(function (r) {
-                return [R.month(r.month), R.pct(r.projected_rate), R.pct(r.projected_lo), R.pct(r.projected_hi)]; }),
-              hovertemplate: "%{customdata[0]}: %{customdata[1]} in the end<br>%{customdata[2]} to %{customdata[3]}"
-                + "<extra></extra>" }];
+                return [R.month(r.month), R.pct(r.projected_rate), hasInterval ? R.pct(r.projected_lo) + " to " + R.pct(r.projected_hi)
+                  : R.plural(r.lines, "line")]; }),
+              hovertemplate: "%{customdata[0]}: %{customdata[1]} in the end<br>%{customdata[2]}<extra></extra>" }];
         }, { barmode: "stack", showlegend: true, xaxis: R.MONTHS(shown.length),
           yaxis: { ticksuffix: " %", rangemode: "tozero", nticks: 6 } });
       },
-      note: has ? "Lines: the " + R.limit("interval_confidence_percent") + " % interval of the final rate."
+      note: has ? (hasInterval ? "Lines: the " + R.limit("interval_confidence_percent") + " % interval of the final rate." : "")
         + (shown.some(function (r) { return R.isSmall(r.lines); }) ? " Grey: fewer than "
         + R.limit("report_small_lines") + " lines." : "") : null,
     }, options || {}));
   };
 
-  R.alertList = function (content, alerts, options) {
+  // isShort: only since when and in which state, where the figures stand beside the list already
+  R.alertList = function (content, alerts, options, isShort) {
     var h = R.h;
     // not everything that can be alarming costs money; of drift it is the work, of the pace only the time
     function atRisk(row, before) {
@@ -266,12 +268,38 @@
     var open = alerts.filter(function (row) { return row.status !== "closed" && row.status !== "watch"; });
     var watched = alerts.filter(function (row) { return row.status === "watch"; });
     var closed = alerts.filter(function (row) { return row.status === "closed"; });
-    // who has an alert is on no list behind it
-    var shown = open.slice(0, 8).concat(watched.slice(0, 3), closed.slice(0, 3));
+    var groups = [[open, 8, "open"], [watched, 5, "on the watch list"], [closed, 3, "closed"]];
+    function item(row) {
+      // of monitoring what is wrong says more than where
+      var isMonitoring = row.monitor && row.monitor !== "risk" && row.monitor !== "jumps";
+      var page = isMonitoring ? "model" : row.entity_type === "seller" ? "sellers" : null;
+      var name = isMonitoring ? [R.words(row.metric),
+        row.entity_type === "marketplace" ? [", marketplace ", R.name(row.entity_id, 60)] : null]
+        : row.entity_type === "all" ? "The whole source" : [R.words(row.entity_type), " ", R.name(row.entity_id, 60)];
+      name = h("span", {}, name);
+      var closedOrWatched = row.status === "closed" || row.status === "watch";
+      var words = isShort || row.status === "closed"
+        ? (row.status === "closed" ? "From " + R.day(row.first_seen_at) + " to " + R.day(row.last_seen_at)
+          : (row.status === "watch" ? "On the watch list since " : "Open since ") + R.day(row.first_seen_at)
+            + (row.status === "watch" ? ": probably too many returns, not beyond doubt" : ""))
+          + (isShort ? "" : atRisk(row, ", ")) + "."
+        : isMonitoring || row.effect_lo === null ? R.cut(R.plain(row.sentence) + ".", 420)
+        : R.int(row.observed) + " of " + R.int(row.lines) + " lines of the " + R.int(row.window_days) + " days up to "
+          + R.day(row.window_end) + " have come back, where " + R.num(row.expected, 0) + " were to be expected: held towards others "
+          + R.num(row.effect) + " times as many, chance allowed for at least " + R.num(row.effect_lo) + atRisk(row, "; ") + "."
+          + (row.status === "watch" ? " Probably too many, not beyond doubt." : "");
+      return h("li", { class: "statement " + (row.status === "closed" ? "info"
+        : row.severity === "critical" && row.status !== "watch" ? "bad" : "watch") },
+      h("p", { class: "head" }, page && R.hasPage(page)
+        ? R.link(name, page === "sellers" ? { s: R.valueOf(row.entity_id) } : {}, page) : name,
+      h("span", { class: "tag " + (closedOrWatched ? "" : "bad") }, row.status)),
+      h("p", { class: "body" }, words));
+    }
     R.card(content, Object.assign({ title: "Alerts", sub: R.plural(open.length, "open alert")
         + (watched.length ? ", " + R.int(watched.length) + " on the watch list" : ""), span: 4,
       sql: ["alerts"],
-      note: open.concat(watched).some(function (row) { return row.entity_type === "seller"; })
+      note: isShort ? "Alerts are tested once a week, on whole weeks; the figures above count to the last day."
+        : open.concat(watched).some(function (row) { return row.entity_type === "seller"; })
         ? "Alerts are tested once a week on whole weeks, against the same weeks, marketplace and category; the risk of"
           + " sellers is counted to the last day, against the same goods and customers. Their figures differ by that." : null,
       empty: alerts.length ? null : (R.coverage("alerts") || {}).status === "empty" ? R.why("alerts")
@@ -283,31 +311,29 @@
         { key: "observed", label: "Returned", number: true, format: R.int },
         { key: "expected", label: "Expected", number: true, format: function (v) { return R.num(v, 1); } },
         { key: "effect", label: "Times as many", number: true, format: R.num },
+        { key: "effect_lo", label: "at least", number: true, format: R.num },
         { key: "q_value", label: "q", number: true, format: function (v) { return R.num(v, 3); } },
         { key: "money_at_risk", label: "Money at risk", number: true, format: function (v, r) {
           return R.money(v, r.currency); } },
         { key: "sentence", label: "In words", long: true }] },
       body: function (card) {
-        card.appendChild(h("ul", { class: "statements" }, shown.map(function (row) {
-          // of monitoring what is wrong says more than where
-          var isMonitoring = row.monitor && row.monitor !== "risk" && row.monitor !== "jumps";
-          var name = isMonitoring ? R.words(row.metric)
-              + (row.entity_type === "marketplace" ? ", marketplace " + R.cut(row.entity_id, 60) : "")
-            : row.entity_type === "all" ? "The whole source" : R.words(row.entity_type) + " " + R.cut(row.entity_id, 60);
-          var page = isMonitoring ? "model" : row.entity_type === "seller" ? "sellers" : null;
-          var closedOrWatched = row.status === "closed" || row.status === "watch";
-          return h("li", { class: "statement " + (row.status === "closed" ? "info"
-            : row.severity === "critical" && row.status !== "watch" ? "bad" : "watch") },
-          h("p", { class: "head" }, page && R.hasPage(page)
-            ? R.link(name, page === "sellers" ? { s: R.valueOf(row.entity_id) } : {}, page) : name,
-          h("span", { class: "tag " + (closedOrWatched ? "" : "bad") }, row.status)),
-          h("p", { class: "body" }, row.status === "closed"
-            ? "From " + R.day(row.first_seen_at) + " to " + R.day(row.last_seen_at) + atRisk(row, ", ") + "."
-            : row.status === "watch" && !isMonitoring && row.effect !== null
-              ? R.int(row.observed) + " of " + R.int(row.lines) + " lines have come back, " + R.num(row.effect)
-                + " times as many as expected, chance allowed for" + atRisk(row, ": ") + ". Probably too many, not beyond doubt."
-              : R.cut(R.plain(row.sentence) + ".", 420)));
-        })));
+        groups.forEach(function (group) {
+          var list = h("ul", { class: "statements" });
+          var more = h("p", { class: "note" });
+          var limit = group[1];
+          function fill() {
+            group[0].slice(list.childNodes.length, limit).forEach(function (row) { list.appendChild(item(row)); });
+            more.textContent = "";
+            if (group[0].length <= limit) return;
+            R.append(more, [R.int(limit) + " of " + R.int(group[0].length) + " " + group[2] + ". ",
+              h("button", { type: "button", class: "plain", onclick: function () {
+                limit = group[0].length;
+                fill();
+              } }, "Show more")]);
+          }
+          fill();
+          if (group[0].length) R.append(card, [list, more]);
+        });
       } }, options || {}));
   };
 })();

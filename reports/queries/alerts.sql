@@ -1,6 +1,9 @@
-select alert_id, monitor, entity_type, entity_id, metric, lines, observed, expected, effect, effect_lo,
-    q_value, money_at_risk, currency, sentence, first_seen_at, last_seen_at, status, severity
+-- open first, in their order; then by the money at risk
+select alert_id, monitor, entity_type, entity_id, metric, window_days, window_end, lines, observed,
+    expected, effect, effect_lo, q_value, money_at_risk, currency, sentence, first_seen_at, last_seen_at,
+    status, severity
 from marts.alerts
 where source = $source
-order by case when status = 'closed' then 1 else 0 end, alert_rank, last_seen_at desc, alert_id
-limit 40
+order by case when status = 'closed' then 1 else 0 end, alert_rank,
+    case when status = 'closed' then last_seen_at end desc, money_at_risk desc nulls last, alert_id
+limit 60

@@ -1,5 +1,5 @@
 select marketplace, status, started_on, ended_on, lag_days, rate_status, recent_rate,
-    reference_rate, delivery_lag_days, sentence
+    reference_rate, rate_z, delivery_lag_days, sentence
 from marts.return_delays
 where source = $source
     and known_on = (select max(known_on) from marts.return_delays where source = $source)

@@ -105,6 +105,19 @@ leading_factors as (
 
 ),
 
+-- probably too many returns, not beyond doubt: what most money is at risk for
+watched_products as (
+
+    select
+        *,
+        row_number() over (
+            partition by source order by money_at_risk desc, entity_id
+        ) as money_rank
+    from {{ ref('alerts') }}
+    where status = 'watch' and entity_type = 'product' and money_at_risk > 0
+
+),
+
 flagged as (
 
     select
@@ -388,6 +401,33 @@ statements as (
             risky_sellers.source = seller_alerts.source
             and risky_sellers.seller_id = seller_alerts.entity_id
     where risky_sellers.sureness_rank <= 3
+
+    union all
+
+    select
+        watched_products.source,
+        'do' as section,
+        150 as place,
+        'product' as topic,
+        'watch' as severity,
+        concat('Look at product ', watched_products.entity_id) as headline,
+        concat(
+            'Product ', watched_products.entity_id, ', on the watch list: ',
+            {{ whole_number_text('watched_products.observed') }}, ' of ',
+            {{ whole_number_text('watched_products.lines') }}, ' lines of the ',
+            cast(watched_products.window_days as string), ' days up to ',
+            {{ period_text('watched_products.window_end', 'watched_products.window_end') }},
+            ' have come back; ', {{ whole_number_text('watched_products.expected') }},
+            ' were to be expected by then. Probably too many, not beyond doubt: check its'
+            ' description, sizes and quality.'
+        ) as sentence,
+        watched_products.money_at_risk as amount,
+        watched_products.currency,
+        'marketplace' as page,
+        watched_products.entity_type,
+        watched_products.entity_id
+    from watched_products
+    where watched_products.money_rank = 1
 
     union all
 

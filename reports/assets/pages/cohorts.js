@@ -116,20 +116,30 @@ RETOUR.page("cohorts", [], function (content, data) {
         yaxis: { ticksuffix: " %", rangemode: "tozero", nticks: 6 } });
     } });
 
-  var delays = data.delays.list();
+  // the standard error of the difference stands in its z
+  var delays = data.delays.list().map(function (r) {
+    var error = r.rate_z ? Math.abs((r.recent_rate - r.reference_rate) / r.rate_z) : null;
+    return Object.assign({}, r, { recent_lo: error === null ? null : Math.max(0, r.recent_rate - 1.645 * error),
+      recent_hi: error === null ? null : Math.min(1, r.recent_rate + 1.645 * error) });
+  });
   R.card(content, { title: "Late, or fewer?", sub: "whether returns stand still or the rate moves", span: 5, sql: ["delays"],
     empty: delays.length ? null : R.why("return_delays"),
     table: { rows: delays, columns: delayColumns() },
     note: delays.length ? "Recent rate: returns so far over effective exposure, of the sales of the last four weeks of which at least"
       + " 30 % of the returns have come. It asks whether something moved; the return rate of a month or window is the projected"
-      + " one, which counts all sales and weighs history." : null,
+      + " one, which counts all sales and weighs history. Interval: what chance alone allows the recent rate to differ by (90 %);"
+      + " rising or falling is said only of a difference of more than " + R.limit("rate_change_min_z") + " standard errors and "
+      + R.limit("rate_change_min_percent") + " % of the quarter before." : null,
     body: function (card) { card.appendChild(R.table(delayColumns(), delays, { caption: "Delays",
       rowClass: function (r) { return r.status === "on_time" ? null : "chosen"; } })); } });
   function delayColumns() {
     return [{ key: "marketplace", label: "Marketplace" }, { key: "status", label: "Returns", format: R.words },
       { key: "lag_days", label: "Days late", number: true, format: R.int },
-      { key: "rate_status", label: "Rate", format: R.words },
+      { key: "rate_status", label: "Rate", format: function (v, r) {
+        return v !== "steady" ? R.words(v) : Math.abs(r.rate_z) <= 1.645 ? "Steady: within chance" : "Steady: too little to be sure"; } },
       { key: "recent_rate", label: "Recent rate", number: true, format: R.pct },
+      { key: "recent_lo", label: "from", number: true, format: R.pct },
+      { key: "recent_hi", label: "to", number: true, format: R.pct },
       { key: "reference_rate", label: "Quarter before", number: true, format: R.pct }];
   }
 

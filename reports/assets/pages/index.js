@@ -38,7 +38,7 @@ RETOUR.page("index", [], function (content, data) {
   }
 
   statements("changed", "What changed", null, 6);
-  statements("do", "What to do", "money at stake beside it", 6);
+  statements("do", "What to do", "at most three sellers, the surest first; money at stake beside it", 6);
 
   // the last whole month beside the one before
   var kpis = data.kpis.list().filter(function (row) { return row.is_complete; });
@@ -139,10 +139,12 @@ RETOUR.page("index", [], function (content, data) {
   statements("money", "What it is worth", null, 4);
 
   // cost by category
+  var since = data.months_all.rows ? data.months_all.list()[0].month : null;
   var costs = data.costs.list().filter(function (row) { return row.return_cost_mid > 0; }).slice(0, 12);
   R.card(content, {
     title: "What returns cost, by category", metric: "return_cost", span: 8,
-    sub: "beside the refunds, all sales in the data", sql: ["costs"],
+    sub: "beside the refunds; of all sales in the data" + (since ? ", " + R.month(since) + " to "
+      + R.month(R.source.as_of_date) : ""), sql: ["costs"],
     empty: costs.length ? null : R.why("return_costs"), height: 90 + 28 * costs.length,
     summary: costs.length ? "Returns cost most in " + costs[0].category + ": "
       + R.money(costs[0].return_cost_mid, costs[0].currency) + "." : null,
@@ -155,7 +157,8 @@ RETOUR.page("index", [], function (content, data) {
       { key: "cost_per_returned_line", label: "Per returned line", number: true, format: R.money },
       { key: "return_cost_share", label: "Share of sales", number: true, format: R.pct },
       { key: "net_margin_after_returns", label: "Margin after returns", number: true, format: R.money }] },
-    note: costs.length ? "Lines: from the lowest to the highest rates of policy_return_costs." : null,
+    note: costs.length ? "Lines: from the lowest to the highest cost rates that are assumed."
+      + (costs.some(function (row) { return row.category === "unknown"; }) ? " Unknown: the source names no category of these goods." : "") : null,
     chart: function (element) {
       R.plot(element, function () {
         return [{ type: "bar", orientation: "h", y: costs.map(function (row) { return R.label(row.category); }),

@@ -20,7 +20,7 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
     title: "Return rate by category", metric: "projected_return_rate", span: R.names("c") ? 4 : 12,
     height: Math.max(220, 60 + 30 * bars.length), sql: ["rates"], sub: "projected; sold in the last " + w + " days",
     empty: !R.names("c") ? R.why("category_performance") : bars.length ? null
-      : cube.total(0, w).lines ? R.why("return_rates") : "No orders match.",
+      : cube.total(0, w).lines ? R.why("return_rates") : "No lines in this selection.",
     summary: bars.length ? "Return rate by category: " + bars.slice(0, 8).map(function (row) {
       return row.label + " " + R.pct(row.projected_rate); }).join(", ") + "." : null,
     note: bars.length ? "Lines: " + R.limit("interval_confidence_percent") + " % interval."
@@ -63,9 +63,28 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
   var one = filters.length === 1 ? R.chosen(filters[0]) : null;
   var entity = filters.length === 0 ? { entity_type: "all" }
     : one && one.id ? { entity_type: kind[filters[0]], entity_id: one.id } : null;
-  R.monthlyRate(content, entity ? data.months.where(entity) : data.months.where({ entity_type: "all" }), {
-    span: 5, height: 200, sub: entity ? one ? R.cut(one.label, 40) : "hatched: still to come"
-      : "of all: with more than one filter there is no interval" });
+  var shownMonths = entity ? data.months.where(entity) : months();
+  R.monthlyRate(content, shownMonths, {
+    span: 5, height: 200, sub: entity ? one ? R.name(one.label, 40) : "hatched: still to come"
+      : R.selection() + "; with more than one filter "
+        + (shownMonths.length ? "only since " + R.month(shownMonths[0].month) + " and " : "") + "without an interval", sql: entity ? ["months"] : ["sales", "rates"] },
+  entity || cube.total(0, cube.days).lines ? null : "No lines in this selection.");
+
+  // the whole months that the daily sums hold
+  function months() {
+    var rows = [];
+    var asOf = new Date(R.source.as_of_date + "T00:00:00Z");
+    for (var back = 0; ; back++) {
+      var first = new Date(Date.UTC(asOf.getUTCFullYear(), asOf.getUTCMonth() - back, 1));
+      var end = new Date(Date.UTC(asOf.getUTCFullYear(), asOf.getUTCMonth() - back + 1, 1));
+      var oldest = Math.round((asOf - first) / 864e5);
+      if (oldest >= cube.days) return rows;
+      var sum = cube.total(Math.max(0, Math.round((asOf - end) / 864e5) + 1), oldest + 1);
+      rows.unshift({ month: first.toISOString().slice(0, 10), lines: sum.lines, returned_lines: sum.returned_lines,
+        observed_rate: sum.comparable_lines > 0 ? sum.returned_lines / sum.comparable_lines : null,
+        projected_rate: sum.rate, projected_lo: null, projected_hi: null, maturity: sum.maturity });
+    }
+  }
 
   // health of marketplaces, with the return rate that the page shows of each when it is chosen
   var keys = {};
@@ -85,7 +104,7 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
     body: function (card) {
       card.appendChild(R.table([
         { key: "marketplace", label: "Marketplace", cell: function (row) {
-          return h("a", { href: R.address({ m: R.valueOf(row.marketplace) }) }, R.cut(row.marketplace, 40)); } },
+          return h("a", { href: R.address({ m: R.valueOf(row.marketplace) }) }, R.name(row.marketplace, 40)); } },
         { key: "health_score", label: "Score", number: true, cell: function (row) {
           return row.health_score === null ? h("span", { title: row.insufficient_reason }, "–") : h("span", {},
             h("span", { class: "meter", style: "--share:" + row.health_score + "%" }), h("b", {}, R.num(row.health_score, 0))); } },
@@ -104,7 +123,7 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
     title: "Sellers with the most excess returns", span: sellers.length ? 7 : 12, sql: ["excess_sellers"],
     sub: "against the same goods and customers of others, last 365 days",
     empty: sellers.length ? null : R.why("seller_risk"),
-    note: sellers.length ? "Came back: of the lines sold in the last 365 days, so far. Times as many as expected: chance allowed for. Money in "
+    note: sellers.length ? "Came back: of the lines sold in the last 365 days, so far. Times as many as expected: held towards others, the less was sold the more; behind it the interval. Money in "
       + R.currency(data) + "." : null,
     table: { rows: sellers, columns: sellerColumns(true) },
     body: function (card) {

@@ -112,10 +112,11 @@ RETOUR.page("model", [], function (content, data) {
     chart: function (element) {
       R.plot(element, function () {
         var colours = { critical: "bad", warning: "second", watch: "watch" };
+        var shades = weeks.map(function (r) { return R.colour(colours[r.severity] || "accent"); });
         return [{ type: "bar", x: weeks.map(function (r) { return r.batch_start; }), y: weeks.map(function (r) { return r.drift_score; }),
-          marker: { color: weeks.map(function (r) { return R.colour(colours[r.severity] || "accent"); }),
+          marker: { color: shades,
             pattern: { shape: weeks.map(function (r) { return { critical: "x", warning: "/", watch: "." }[r.severity] || ""; }),
-              size: 5, solidity: 0.3, fillmode: "overlay", fgcolor: R.colour("card") } },
+              size: 5, solidity: 0.3, bgcolor: shades, fgcolor: R.colour("card") } },
           customdata: weeks.map(function (r) { return [R.text(r.severity), R.words(r.top_feature)]; }),
           hovertemplate: "week of %{x|%-d %B %Y}: %{y:.0f}, %{customdata[0]}<br>%{customdata[1]}<extra></extra>" }];
       }, { xaxis: { type: "date", tickformat: "%-d %b\n%Y", nticks: 7, showgrid: false, tickangle: 0 }, yaxis: { range: [0, 101] } });
@@ -126,7 +127,8 @@ RETOUR.page("model", [], function (content, data) {
     sql: ["label_delay"], empty: arrivals.length ? null : missing("label_delay", "label_delay"),
     summary: arrivals.length ? "Returns over expected returns by week, newest: "
       + R.num(arrivals[arrivals.length - 1].observed_to_expected) + ", " + arrivals[arrivals.length - 1].finding + "." : null,
-    note: arrivals.length ? R.plain(arrivals[arrivals.length - 1].sentence) + "." : null,
+    note: arrivals.length ? "Week of " + R.day(arrivals[arrivals.length - 1].week_start) + ": "
+      + R.plain(arrivals[arrivals.length - 1].sentence) + "." : null,
     table: { rows: arrivals, columns: [{ key: "week_start", label: "Week of" },
       { key: "observed_returns", label: "Came", number: true, format: R.int },
       { key: "expected_returns", label: "Expected", number: true, format: R.int },

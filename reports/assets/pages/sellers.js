@@ -14,34 +14,44 @@ RETOUR.page("sellers", ["w", "m", "s", "c"], function (content, data) {
   if (seller && seller.id) one(); else all();
 
   function all() {
-    var rows = data.seller_risk.list();
+    var everyone = data.seller_risk.list();
+    var isPart = Boolean(R.chosen("m") || R.chosen("c"));
+    // who sold what the filters let through, with its rate of the window, as on the page of the seller
+    var keys = {};
+    R.members("s").forEach(function (member) { if (member.id) keys[member.id] = member.key; });
+    var rows = everyone.map(function (row) {
+      var rate = R.rate(data, { s: keys[row.seller_id] });
+      return Object.assign({}, row, { projected_rate: rate ? rate.projected_rate : null,
+        window_lines: rate ? rate.lines : 0 });
+    });
+    var sold = rows.filter(function (row) { return row.window_lines > 0; });
+    if (isPart) rows = sold;
+    var why = everyone.length ? "No listed seller sold " + R.selection() + " in the last " + R.window() + " days." : R.why("seller_risk");
+    var lines = sold.reduce(function (sum, row) { return sum + row.window_lines; }, 0);
     function count(tier) { return rows.filter(function (row) { return row.risk_tier === tier; }).length; }
     var excess = rows.reduce(function (sum, row) {
       return sum + (row.risk_tier === "high" || row.risk_tier === "elevated" ? row.excess_cost || 0 : 0); }, 0);
     R.figures(content, [
       { label: "Sellers", value: R.int(rows.length), key: "sellers", raw: rows.length,
-        note: "sold in the last 365 days" },
+        note: isPart ? "sold " + R.selection() + " in the last " + R.window() + " days, of " + R.int(everyone.length)
+          : "sold in the last 365 days; " + R.int(sold.length) + " of them in the last " + R.window() },
+      { label: "Lines sold", value: R.int(lines), key: "window_lines", raw: lines,
+        note: "in the last " + R.window() + " days" + (isPart ? ", " + R.selection() : "") },
       { label: "High risk", value: R.int(count("high")), key: "high", raw: count("high"),
-        help: "q-value and ratio beyond the limits of policy_risk_tiers." },
+        help: "Surely and clearly more returns than others would have had, in the last 365 days. Marketplace and Category"
+          + " choose which sellers are counted; the risk of each is always that of all it sold." },
       { label: "Elevated", value: R.int(count("elevated")), key: "elevated", raw: count("elevated") },
       { label: "Not enough data", value: R.int(count("insufficient data")), key: "insufficient",
         raw: count("insufficient data"), help: "Too few returns are to be expected to judge them." },
       { label: "Excess cost of the high and elevated", value: R.money(excess, rows.length ? rows[0].currency : ""),
-        key: "excess", raw: excess, help: "What the returns beyond those of others cost beside the refunds." },
+        key: "excess", raw: excess, note: "last 365 days, all they sold",
+        help: "What the returns beyond those of others cost beside the refunds." },
     ]);
-    // the rate of the window and the filters, as on the page of the seller
-    var keys = {};
-    R.members("s").forEach(function (member) { if (member.id) keys[member.id] = member.key; });
-    rows = rows.map(function (row) {
-      var rate = R.rate(data, { s: keys[row.seller_id] });
-      return Object.assign({}, row, { projected_rate: rate ? rate.projected_rate : null,
-        window_lines: rate ? rate.lines : 0 });
-    });
     var top = rows.filter(function (row) { return row.lo !== null; }).slice(0, 20);
     R.card(content, {
       title: "Observed against expected returns", span: 5, sql: ["seller_risk"],
-      sub: "last 365 days, surest excess first; 1 is what others have with the same goods and customers",
-      height: 80 + 26 * top.length, empty: top.length ? null : R.why("seller_risk"),
+      sub: "always the last 365 days, all they sold; surest excess first; 1 is what others have with the same goods and customers",
+      height: 80 + 26 * top.length, empty: top.length ? null : rows.length ? R.why("seller_risk") : why,
       summary: top.length ? "Sellers by the lower end of observed over expected returns. First: "
         + top.slice(0, 3).map(function (row) {
           return row.seller_id + " " + R.num(row.shrunk_ratio) + " times, at least " + R.num(row.lo); }).join("; ")
@@ -70,18 +80,18 @@ RETOUR.page("sellers", ["w", "m", "s", "c"], function (content, data) {
         });
       },
     });
-    R.card(content, { title: "All sellers", sub: "risk of the last 365 days; press a name for its history", span: 7,
+    R.card(content, { title: "All sellers", sub: (isPart ? "that sold " + R.selection() + "; " : "") + "risk always of the last 365 days; press a name for its history", span: 7,
       sql: ["seller_risk", "rates"],
-      note: "Came back and expected: of the lines sold in the last 365 days, so far. Times as many: chance allowed for, so"
-        + " less than their quotient. Projected: the return rate of the lines sold in the last " + R.window() + " days"
+      note: "Came back and expected: of the lines sold in the last 365 days, so far. Times as many: held towards what others have, the less was"
+        + " sold the more, so it is not their quotient. Projected: the return rate of the lines sold in the last " + R.window() + " days"
         + (R.selection() === "everything" ? "" : " (" + R.selection() + ")") + ", as on the page of the seller; grey: fewer than "
-        + R.limit("report_small_lines") + " lines. Money in " + R.currency(data) + ".", empty: rows.length ? null : R.why("seller_risk"),
+        + R.limit("report_small_lines") + " lines. Money in " + R.currency(data) + ".", empty: rows.length ? null : why,
       table: { rows: rows, columns: columns(true) },
       body: function (card) {
         card.appendChild(R.table(columns(false), rows, { caption: "All sellers", sortable: true, limit: 18,
           rowClass: function (row) { return row.risk_tier === "insufficient data" ? "small" : null; } }));
       } });
-    R.alertList(content, data.alerts.where({ entity_type: "seller" }), { span: 12 });
+    R.alertList(content, data.alerts.where({ entity_type: "seller" }), { span: 12, title: "Alerts about sellers" });
   }
 
   function columns(plain) {
@@ -91,15 +101,19 @@ RETOUR.page("sellers", ["w", "m", "s", "c"], function (content, data) {
       { key: "risk_tier", label: "Tier", cell: plain ? null : function (row) { return R.tier(row.risk_tier); } },
       { key: "lines", label: "Lines", number: true, format: R.int },
       plain ? { key: "observed", label: "Returned so far", number: true, format: R.int } : null,
-      { key: "observed_rate", label: "Came back", number: true, format: R.pct },
-      { key: "expected_rate", label: "Expected", number: true, format: R.pct },
-      { key: "shrunk_ratio", label: "Times as many", number: true, format: R.num },
+      { key: "observed_rate", label: "Came back", number: true, format: R.pct,
+        help: "Lines of the last 365 days that have come back so far, of all of them." },
+      { key: "expected_rate", label: "Expected", number: true, format: R.pct,
+        help: "What would have come back by now if others had sold the same goods to the same customers." },
+      { key: "shrunk_ratio", label: "Times as many", number: true, format: R.num,
+        help: "Came back over expected, held towards what others have: the less a seller sold, the more." },
       plain ? { key: "lo", label: "from", number: true, format: R.num } : null,
       plain ? { key: "hi", label: "to", number: true, format: R.num } : null,
       plain ? { key: "q_value", label: "q", number: true } : null,
       { key: "excess_cost", label: "Excess cost", number: true, format: function (v, row) {
         return plain ? R.money(v, row.currency) : R.money(v); } },
-      { key: "projected_rate", label: "Projected, " + R.window() + " d", number: true, cell: plain ? null : function (row) {
+      { key: "projected_rate", label: "Projected, " + R.window() + " d", number: true,
+        help: "Return rate of the lines sold in the window and under the filters, once all returns have come.", cell: plain ? null : function (row) {
         return h("span", { class: R.isSmall(row.window_lines) ? "few" : null }, R.pct(row.projected_rate)); } }].filter(Boolean);
   }
 
@@ -107,24 +121,28 @@ RETOUR.page("sellers", ["w", "m", "s", "c"], function (content, data) {
     var risk = data.seller_risk.where({ seller_id: seller.id });
     var factors = data.seller_factors.where({ seller_id: seller.id });
     var year = risk[0];
-    R.card(content, { title: seller.name ? R.cut(seller.name, 120) : R.cut(seller.id, 120), sub: R.cut(seller.id, 60),
+    R.card(content, { title: R.name(seller.name || seller.id, 120), sub: R.name(seller.id, 60),
       sql: ["seller_risk"], empty: year ? null : R.why("seller_risk"),
       table: { rows: risk, columns: columns(true).filter(function (column) { return column.key !== "projected_rate"; })
         .concat([{ key: "window_days", label: "Days", number: true }]) },
-      note: "The figures and charts below show the projected return rate of the window and the filters chosen above; the risk is"
-        + " always that of 365 days, so that chance says less.",
+      note: "Risk, its factors and the months are always of all that the seller sold, the risk of the last 365 days, so that chance"
+        + " says less. The figures, the days of sale and the newest lines obey the window and the filters ("
+        + R.selection() + ", last " + R.window() + " days).",
       body: function (card) {
         card.appendChild(h("p", {}, R.tier(year.risk_tier), " ", sentence(year), " ",
           h("a", { href: R.address({ s: null }) }, "Back to all sellers")));
       } });
     R.salesFigures(content, data, cube);
     R.dailyRate(content, data, cube, 6);
-    R.monthlyRate(content, data.months.where({ entity_type: "seller", entity_id: seller.id }));
+    R.monthlyRate(content, data.months.where({ entity_type: "seller", entity_id: seller.id }),
+      { sub: "all it sold; hatched: still to come (projected)" });
 
     var own = data.seller_metrics.where({ entity_type: "seller", entity_id: seller.id });
     R.card(content, { title: "Why: factors of its risk", span: own.length ? 7 : 12, sql: ["seller_factors"],
-      sub: factors.length ? R.num(factors[0].risk_score, 0) + " of 100 points" : null,
+      sub: factors.length ? R.num(factors[0].risk_score, 0) + " of 100 points; last 365 days, all it sold" : null,
       empty: factors.length ? null : R.why("seller_risk_factors"),
+      note: year && year.observed_rate !== null ? "Return rate: held towards others like the times as many above, so it is not the "
+        + R.pct(year.observed_rate) + " that came back." : null,
       table: { rows: factors, columns: factorColumns(true) },
       body: function (card) {
         card.appendChild(R.table(factorColumns(false), factors.slice().sort(function (a, b) {
@@ -138,21 +156,37 @@ RETOUR.page("sellers", ["w", "m", "s", "c"], function (content, data) {
       return Object.assign({}, row, { name: names[row.metric] || row.metric, all: whole ? whole.value : null });
     });
     R.card(content, { title: "The model on this seller", span: own.length ? 5 : 12, sql: ["seller_metrics"],
-      sub: metrics.length ? R.int(Math.max.apply(null, metrics.map(function (r) { return r.n; }))) + " tested lines" : null,
-      empty: metrics.length ? null : "No line of this seller was tested by a model that had not learnt from it. "
-        + R.plain((R.coverage("model_metrics") || {}).reason),
+      sub: metrics.length ? R.int(Math.max.apply(null, metrics.map(function (r) { return r.n; }))) + " tested lines, whenever sold" : null,
+      empty: metrics.length ? null : data.seller_metrics.where({ entity_type: "seller" }).length
+        ? "The model is judged one by one on the " + R.limit("return_slice_members") + " sellers with the most tested lines, if they have"
+          + " at least " + R.limit("return_slice_min_lines") + ". This seller is not one of them; what was tested of it counts in"
+          + " the figures of all, on the page Model and drift."
+        : "The model was judged on no seller. " + R.plain((R.coverage("model_metrics") || {}).reason),
       table: { rows: metrics, columns: metricColumns() },
       body: function (card) { card.appendChild(R.table(metricColumns(), metrics, { caption: "Model metrics" })); } });
 
-    var orders = data.seller_orders.where({ seller_key: seller.key });
-    R.card(content, { title: "Newest order lines", sub: R.plural(orders.length, "line"), sql: ["seller_orders"],
-      empty: orders.length ? null : "No order line in the last half year.",
+    var newest = data.seller_orders.where({ seller_key: seller.key });
+    var since = R.dayBefore(R.source.as_of_date, R.window() - 1);
+    var orders = newest.filter(function (row) {
+      return row.ordered_date >= since && isChosen("m", row.marketplace) && isChosen("c", row.category);
+    });
+    R.card(content, { title: "Newest order lines", sub: R.plural(orders.length, "line") + " of the last " + R.window() + " days"
+      + (R.chosen("m") || R.chosen("c") ? ", " + R.selection() : "") + ", among the newest "
+      + R.int(newest.length) + " it sold", sql: ["seller_orders"],
+      empty: orders.length ? null : newest.length ? "None of its newest " + R.plural(newest.length, "order line")
+        + " is of this window and these filters." : "No order line in the last half year.",
       table: { rows: orders, columns: orderColumns() },
       body: function (card) {
         card.appendChild(R.table(orderColumns(), orders, { caption: "Newest order lines", limit: 10, sortable: true }));
       } });
     var alerts = data.alerts.where({ entity_id: seller.id, entity_type: "seller" });
-    if (alerts.length) R.alertList(content, alerts, { span: 12 });
+    // its figures stand above, to the last day: those of the alert, of whole weeks, would only seem to contradict them
+    if (alerts.length) R.alertList(content, alerts, { span: 12, title: "Its alerts" }, true);
+  }
+  function isChosen(filter, name) {
+    var member = R.chosen(filter);
+    return !member || (member.id ? member.id === name : member.key === -1 ? !name
+      : !R.members(filter).some(function (one) { return one.id === name; }) && Boolean(name));
   }
 
   function sentence(row) {
@@ -161,9 +195,9 @@ RETOUR.page("sellers", ["w", "m", "s", "c"], function (content, data) {
     }
     return R.int(row.observed) + " of " + R.int(row.compared_lines) + " lines of the last " + row.window_days
       + " days have come back so far (" + R.pct(row.observed_rate) + "); with the same goods and customers others would have "
-      + R.num(row.expected, 0) + " (" + R.pct(row.expected_rate) + "). Chance allowed for, that is "
-      + R.num(row.shrunk_ratio) + " times as many (" + R.num(row.lo) + " to " + R.num(row.hi) + "), worth "
-      + R.money(row.excess_cost, row.currency) + " of cost beside the refunds.";
+      + R.num(row.expected, 0) + " (" + R.pct(row.expected_rate) + "). Held towards others by how little it sold, that is "
+      + R.num(row.shrunk_ratio) + " times as many; chance allowed for, at least " + R.num(row.lo)
+      + ". What is beyond others costs " + R.money(row.excess_cost, row.currency) + " beside the refunds.";
   }
   function factorColumns(plain) {
     return [
@@ -190,6 +224,7 @@ RETOUR.page("sellers", ["w", "m", "s", "c"], function (content, data) {
       { key: "ordered_date", label: "Ordered" },
       { key: "order_line_id", label: "Line", format: function (v) { return R.cut(v, 40); } },
       { key: "product_name", label: "Product", format: function (v, row) { return R.cut(v || row.product_id, 60); } },
+      { key: "marketplace", label: "Marketplace" },
       { key: "category", label: "Category" },
       { key: "quantity", label: "Units", number: true, format: R.int },
       { key: "net_amount", label: "Sold for", number: true, format: function (v) { return R.num(v, 2); } },
