@@ -25,6 +25,7 @@ MODELS = (
         "int_flagged_lines",
     ),
     *("ml_return_reasons", "order_return_reasons", "int_model_records", "model_runs"),
+    "model_promotions",
 )
 
 
@@ -86,6 +87,22 @@ def test_the_champion_scores_every_line_by_its_saved_model(build: Build) -> None
             """
         ).fetchall()[0]
         assert worst[0] <= 1e-6 and worst[1] > 100
+
+
+def test_promotions_name_the_rival_that_scores(demo: Build, build: Build) -> None:
+    variables = build.vars | {"raw": str(demo.raw)}
+    run_dbt(["test", "--select", "assert_model_promotions"], variables, target=build.target)
+    (kind,) = {version.rival.kind for version in saved(build)}
+    with duckdb.connect(str(build.warehouse), read_only=True) as connection:
+        decided = connection.execute(
+            "select champion_version, in_use_version, sentence from marts.model_promotions"
+            " order by decided_on"
+        ).fetchall()
+    assert len(decided) > 6
+    for champion, in_use, sentence in decided:
+        # decisions are between tables, which are trained on the days of the rivals
+        assert (champion or "table@").startswith("table@") and in_use.startswith(f"{kind}@")
+        assert f"Lines are scored by the {kind} model of the same day" in sentence
 
 
 def test_batches_are_small_and_do_not_matter(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:

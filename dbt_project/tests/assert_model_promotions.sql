@@ -10,8 +10,10 @@ chained as (
 
     select
         *,
-        lag(in_use_version) over (partition by source, task order by decided_on)
-            as version_before,
+        {{ dbt.split_part('champion_version', "'@'", 2) }} as champion_day,
+        {{ dbt.split_part(
+            'lag(in_use_version) over (partition by source, task order by decided_on)', "'@'", 2
+        ) }} as day_before,
         lag(decided_on) over (partition by source, task order by decided_on) as decided_before
     from promotions
 
@@ -26,7 +28,7 @@ broken as (
     from chained
     where
         decided_before is not null
-        and coalesce(version_before, '') <> coalesce(champion_version, '')
+        and coalesce(day_before, '') <> coalesce(champion_day, '')
 
 ),
 

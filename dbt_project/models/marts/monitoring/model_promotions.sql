@@ -10,6 +10,19 @@ sources as (
 
 ),
 
+-- who scores in place of the tables, if anybody: on the knowledge of the same days
+rivals as (
+
+    select
+        source,
+        task,
+        max(model) as model
+    from {{ ref('int_model_records') }}
+    where record = 'run' and name = 'intercept' and model not in ('table', 'base_rate')
+    group by source, task
+
+),
+
 decided as (
 
     select
@@ -47,11 +60,16 @@ replayed as (
         extract(day from {{ dbt.dateadd('day', 1, 'decided.decided_on') }}) = 1 as is_month_end,
         case decided.decision when 'promoted' then decided.challenger else decided.champion end
             as in_use,
+        rivals.model as rival,
         cast({{ policy_value('promotion_min_gain_permille') }} as double) / 1000 as min_gain,
         sources.as_of_date
     from decided
     inner join sources
         on decided.source = sources.source
+    left join rivals
+        on
+            decided.source = rivals.source
+            and decided.task = rivals.task
     where
         {{ month_index('sources.as_of_date') }} - {{ month_index('decided.decided_on') }}
         <= {{ policy_value('replay_months') }}
@@ -69,7 +87,7 @@ final as (
         decision,
         champion as champion_version,
         challenger as challenger_version,
-        in_use as in_use_version,
+        replace(in_use, 'table@', coalesce(rival, 'table') || '@') as in_use_version,
         cast(outcomes as bigint) as new_outcomes,
         observed_to_expected,
         observed_to_expected_lo,
@@ -131,6 +149,13 @@ final as (
                 )
             when champion is null then concat('No model yet: ', reason, '.')
             else concat(champion, ' stayed: ', reason, '.')
+        end
+        || case
+            when in_use is not null and rival is not null
+                then
+                    ' Lines are scored by the ' || rival
+                    || ' model of the same day, which did better in the tests.'
+            else ''
         end as sentence,
         as_of_date
     from replayed
