@@ -15,13 +15,15 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
 from retour.errors import RetourError
+from retour.publish import unpublished, unreadable
 
 HERE = Path(__file__).resolve().parent
 PLOTLY = "plotly-basic.min.js"
@@ -96,11 +98,18 @@ def render(published: Path, target: Path, *, docs: str | None = None) -> Report:
 
     `docs` is the address of the documentation site as the pages see it; none: no link.
     """
+    with open_published(published) as connection:
+        site, data = collect(connection, docs)
+    with writing(target):
+        write_site(target, site, data)
+    return Report(target / "index.html", {page.name: page_bytes(target, page) for page in PAGES})
+
+
+def write_site(target: Path, site: dict, data: dict[tuple[int, str], dict]) -> None:
+    """Write the pages and their data beside `target`, then put them in its place."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    with open_published(published) as connection:
-        site, data = collect(connection, docs)
     write(temporary / "data" / "site.js", f"var RETOUR = {script_json(site)};\n")
     for (number, name), datasets in data.items():
         write(temporary / "data" / f"{number}-{name}.js", data_script(number, name, datasets))
@@ -111,7 +120,6 @@ def render(published: Path, target: Path, *, docs: str | None = None) -> Report:
         write(temporary / f"{page.name}.html", page_html(page))
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
-    return Report(target / "index.html", {page.name: page_bytes(target, page) for page in PAGES})
 
 
 def render_single_file(published: Path, target: Path, *, source: str | None = None) -> Report:
@@ -134,20 +142,43 @@ def render_single_file(published: Path, target: Path, *, source: str | None = No
         if page.name != "site":
             scripts.append((HERE / "assets" / "pages" / f"{page.name}.js").read_text())
     scripts.append("RETOUR.start();")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{target.name}.tmp")
-    write(temporary, single_html(scripts))
-    temporary.replace(target)
-    return Report(target, {"all": target.stat().st_size})
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f"{target.name}.tmp")
+        write(temporary, single_html(scripts))
+        temporary.replace(target)
+        return Report(target, {"all": target.stat().st_size})
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Raise RetourError where the system does not let us write there."""
+    try:
+        yield
+    except OSError as error:
+        raise RetourError(
+            f"{target} cannot be written ({error.strerror}): name a place in a folder that you may"
+            " write to."
+        ) from error
 
 
 def open_published(published: Path) -> duckdb.DuckDBPyConnection:
-    """A read-only connection that can reach no other file."""
+    """A read-only connection that can reach no other file. Raises RetourError unless it is a
+    published file."""
     if not published.is_file():
         raise RetourError(f"There is no published file at {published}: run `make build` first.")
-    return duckdb.connect(
-        str(published), read_only=True, config={"enable_external_access": "false"}
-    )
+    try:
+        connection = duckdb.connect(
+            str(published), read_only=True, config={"enable_external_access": "false"}
+        )
+    except duckdb.Error as error:
+        raise RetourError(unreadable(published, error)) from error
+    try:
+        connection.execute("from marts.publication limit 0")
+    except duckdb.CatalogException as error:
+        connection.close()
+        raise RetourError(unpublished(published)) from error
+    return connection
 
 
 def collect(

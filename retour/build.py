@@ -271,6 +271,9 @@ class Progress:
         """Count a node and say so if it is worth a line."""
         self.finished += 1
         self.running.pop(node.unique_id, None)
+        if node.resource_type != "operation":
+            # landing is over; what comes after the last node is dbt's own
+            self.phase = "Finishing dbt's run"
         if result.status in FAILED or result.status == "warn":
             self.say(f"{self.count()} {result.status.upper()}  {node.node_name}")
         elif result.status in ("skipped", "no-op"):

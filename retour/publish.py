@@ -462,6 +462,25 @@ def one(connection: duckdb.DuckDBPyConnection, query: str) -> tuple:
     return row
 
 
+def unpublished(path: Path) -> str:
+    """Said of a DuckDB file that is none of ours to read from."""
+    return (
+        f"{path} is no published file (it has no marts.publication): run `retour publish`, and name"
+        " the file that it writes."
+    )
+
+
+def unreadable(path: Path, error: Exception) -> str:
+    """Said of a file that DuckDB does not open."""
+    why = explain_lock(path, error)
+    if why != str(error):
+        return why
+    return (
+        f"{path} cannot be read as a DuckDB file: run `retour publish`, and name the file that it"
+        f" writes. DuckDB says: {why.splitlines()[0]}"
+    )
+
+
 def quoted(name: str) -> str:
     """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

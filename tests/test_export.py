@@ -517,6 +517,40 @@ def test_a_database_needs_an_address(
         export(to=format_, published=published, ops=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("format_", "form"), [("postgres", "postgresql://user@host"), ("mysql", "mysql://user@host")]
+)
+def test_an_address_that_is_none_is_told_how_to_write_it(
+    published: Path, tmp_path: Path, format_: str, form: str
+) -> None:
+    with pytest.raises(RetourError, match=form):
+        export(to=format_, published=published, ops=tmp_path, target="foo")
+
+
+def test_an_empty_target_is_refused(published: Path, tmp_path: Path) -> None:
+    with pytest.raises(RetourError, match="--target is empty"):
+        export(to="csv", published=published, ops=tmp_path, target="")
+
+
+def test_an_export_within_an_export_is_refused(to: Callable, tmp_path: Path) -> None:
+    to("csv")
+    before = tree(tmp_path / "out")
+    for inner in ("marts.csv", "marts/deeper/still"):
+        with pytest.raises(RetourError, match=r"within the export in .*out, .*outside"):
+            to("parquet", tmp_path / "out" / inner)
+    assert tree(tmp_path / "out") == before
+
+
+def test_a_file_that_is_not_published_is_told_what_to_run(tmp_path: Path) -> None:
+    other = tmp_path / "other.duckdb"
+    duckdb.connect(str(other)).close()
+    with pytest.raises(RetourError, match=r"no published file .*`retour publish`"):
+        export(to="csv", published=other, ops=tmp_path)
+    other.write_text("root:x:0:0\n" * 500)
+    with pytest.raises(RetourError, match="cannot be read as a DuckDB file"):
+        export(to="csv", published=other, ops=tmp_path)
+
+
 def test_there_must_be_a_published_file(tmp_path: Path) -> None:
     with pytest.raises(RetourError, match="run `retour build` first"):
         export(to="csv", published=tmp_path / "none.duckdb", ops=tmp_path)

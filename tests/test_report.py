@@ -922,6 +922,27 @@ def test_rendering_needs_a_published_file_and_replaces_the_old_report(
     assert not (tmp_path / "report" / "old").exists()
 
 
+def test_what_is_no_published_file_or_no_place_to_write_is_one_sentence(
+    published: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "passwd"
+    text.write_text("root:x:0:0\n" * 500)
+    with pytest.raises(RetourError, match=r"passwd cannot be read as a DuckDB file: run `retour"):
+        render(text, tmp_path / "report")
+    other = tmp_path / "other.duckdb"
+    duckdb.connect(str(other)).close()
+    with pytest.raises(
+        RetourError, match=r"other\.duckdb is no published file .* `retour publish`"
+    ):
+        render_single_file(other, tmp_path / "one.html")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.duckdb", "passwd"]
+    # a file stands where a folder would have to be
+    with pytest.raises(RetourError, match=r"one\.html cannot be written \(.*\): name a place"):
+        render_single_file(published, text / "one.html")
+    with pytest.raises(RetourError, match=r"report cannot be written \(.*\): name a place"):
+        render(published, text / "report")
+
+
 def test_every_query_is_shown_on_a_page_and_ordered() -> None:
     used = {name for page in PAGES for name in page.datasets} | set(module.SITE)
     files = {path.stem: path.read_text() for path in (module.HERE / "queries").glob("*.sql")}

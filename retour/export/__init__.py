@@ -40,6 +40,8 @@ FORMATS = {
     "mysql": ("mysql", "mysql", "pymysql"),
 }
 DATABASES = ("postgres", "mysql")
+# libpq takes `host=… dbname=…` as well
+ADDRESS = {"postgres": re.compile(r"postgres(ql)?://|.*="), "mysql": re.compile(r"[\w+]+://")}
 ALWAYS = "publication"
 
 
@@ -111,11 +113,18 @@ def export(
     """
     module, extra, package = FORMATS[to]
     need(to, extra, package)
+    if target is not None and not target.strip():
+        raise RetourError("--target is empty: name a folder or a database, or leave it out.")
     address = target or (os.environ.get(ENVIRONMENT) if to in DATABASES else None)
     if to in DATABASES and not address:
         raise RetourError(
             f"Where to? Set {ENVIRONMENT} to an address like"
             f" {to}ql://user@host/database, or use --target.".replace("mysqlql", "mysql")
+        )
+    if to in DATABASES and not ADDRESS[to].match(address):
+        raise RetourError(
+            f"The target of {to} is no address of a database: write it as"
+            f" {'postgresql' if to == 'postgres' else to}://user@host/database."
         )
     place = address or str(published.resolve().parent.parent / "exports" / to)
     secrets = secrets_of(place) if to in DATABASES else []

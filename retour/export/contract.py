@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from retour.errors import RetourError
-from retour.publish import PUBLIC_SCHEMAS, literal, quoted
+from retour.publish import PUBLIC_SCHEMAS, literal, quoted, unpublished, unreadable
 
 # added up on both sides: exact, whatever the order
 EXACT = re.compile(r"(DECIMAL\(.*|U?(TINY|SMALL|BIG)INT|U?INTEGER)")
@@ -158,9 +158,12 @@ class Source:
             self.connection.execute(f"attach {literal(published)} as published (read_only)")
             self.tables = self._tables()
             self.as_of_dates, self.build_id, self.published_at = self._publication()
+        except duckdb.CatalogException as error:
+            self.connection.close()
+            raise RetourError(unpublished(published)) from error
         except duckdb.Error as error:
             self.connection.close()
-            raise RetourError(f"{published} cannot be read: {error}") from error
+            raise RetourError(unreadable(published, error)) from error
         except BaseException:
             self.connection.close()
             raise

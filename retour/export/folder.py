@@ -122,11 +122,17 @@ def replacing(job: Job, formulas: str) -> Iterator[Folder]:
 
 
 def check_target(target: Path) -> None:
-    """Raise RetourError unless the target is missing, empty or an earlier export."""
+    """Raise RetourError unless the target is missing, empty or an earlier export, and in none."""
+    if target.exists() and not target.is_dir():
+        raise RetourError(f"{target} is a file: name a folder to export into.")
+    for folder in target.parents:
+        if is_export(folder):
+            raise RetourError(
+                f"{target} lies within the export in {folder}, and an export is a whole: name a"
+                " folder outside of it."
+            )
     if not target.exists():
         return
-    if not target.is_dir():
-        raise RetourError(f"{target} is a file: name a folder to export into.")
     if not any(target.iterdir()):
         return
     try:
@@ -143,6 +149,15 @@ def check_target(target: Path) -> None:
             f"{target} holds files that no export has put there ({strange[0][:200]}), and an export"
             " replaces the whole folder: move them, or name another folder."
         )
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder holds an export."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and {"format", "files", "tables"} <= manifest.keys()
 
 
 def swap(new: Path, target: Path) -> None:
