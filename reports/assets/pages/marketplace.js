@@ -112,7 +112,7 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
         return { key: part[0], label: part[1], number: true, format: function (v) { return R.num(v, 0); } };
       })), health, { caption: "Health of the marketplaces" }));
     },
-    note: "Each part is 0 (bad) to 100 (good); weights and limits are in policy_health_parts."
+    note: "Each part is 0 (bad) to 100 (good); weights and limits are assumptions of the project, listed in its policy of health parts."
       + health.filter(function (row) { return row.insufficient_reason; }).map(function (row) {
         return " " + R.cut(row.marketplace, 40) + ": " + R.plain(row.insufficient_reason).toLowerCase() + "."; }).join(""),
   });
