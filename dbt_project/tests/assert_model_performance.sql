@@ -1,5 +1,5 @@
 -- model_performance holds every line that was scored out of sample once by week and once by month,
--- and its expected returns are the sum of the probabilities
+-- and its expected returns are the sum of the probabilities; a bound is there where its value is
 
 with performance as (
 
@@ -100,9 +100,48 @@ unlike as (
 
 ),
 
+unbounded as (
+
+    select
+        'a bound is there where its value is' as claim,
+        source,
+        metric || ' ' || entity_type || ' ' || entity_id as example
+    from performance
+    where
+        (realised is null) <> (realised_lo is null)
+        or (realised is null) <> (realised_hi is null)
+        or (estimated is null) <> (estimated_lo is null)
+        or (estimated is null) <> (estimated_hi is null)
+        or (observed_to_expected is null) <> (observed_to_expected_lo is null)
+        or (observed_to_expected is null) <> (observed_to_expected_hi is null)
+
+),
+
+said_to_hold as (
+
+    select
+        'no condition says Holds where the ratio is surely off' as claim,
+        source,
+        metric || ' ' || entity_type || ' ' || entity_id as example
+    from performance
+    where
+        calibration_status = 'as said'
+        and (observed_to_expected_lo > 1 or observed_to_expected_hi < 1)
+        and condition like 'Holds:%'
+
+),
+
 final as (
 
     select * from miscounted
+
+    union all
+
+    select * from unbounded
+
+    union all
+
+    select * from said_to_hold
 
     union all
 

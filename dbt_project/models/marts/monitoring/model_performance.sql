@@ -157,6 +157,7 @@ final as (
         estimated,
         {%- for side, sign in {'lo': '-', 'hi': '+'}.items() %}
         case
+            when estimated + estimated_half is null then null
             when metric = 'log_loss' then greatest(0, estimated {{ sign }} estimated_half)
             else greatest(0, least(1, estimated {{ sign }} estimated_half))
         end as estimated_{{ side }},
@@ -164,6 +165,7 @@ final as (
         realised,
         {%- for side in ['lo', 'hi'] %}
         case
+            when realised_{{ side }} is null then null
             when metric = 'log_loss' then greatest(0, realised_{{ side }})
             else greatest(0, least(1, realised_{{ side }}))
         end as realised_{{ side }},
@@ -177,16 +179,32 @@ final as (
         returned_so_far as observed_returns,
         round(expected_so_far, 6) as expected_returns,
         observed_to_expected,
-        greatest(0, observed_to_expected - ratio_half) as observed_to_expected_lo,
+        case
+            when observed_to_expected is not null
+                then greatest(0, observed_to_expected - ratio_half)
+        end as observed_to_expected_lo,
         observed_to_expected + ratio_half as observed_to_expected_hi,
         calibration_status,
-        case calibration_status
-            when 'as said'
+        case
+            when
+                calibration_status = 'as said'
+                and abs(observed_to_expected - 1) > ratio_half
+                then
+                concat(
+                    'Holds nearly: somewhat ',
+                    case when observed_to_expected > 1 then 'more' else 'less' end,
+                    ' has come back than the probabilities said (',
+                    case when observed_to_expected > 1 then '+' else '-' end,
+                    {{ percent_text('abs(observed_to_expected - 1)') }}, ' %), yet not surely by more'
+                    || ' than is tolerated. Other orders than usual are allowed for; a changed'
+                    || ' behaviour of the same orders is not seen until outcomes are known.'
+                )
+            when calibration_status = 'as said'
                 then
                 'Holds: what has come back so far is what the probabilities said. Other orders'
                 || ' than usual are allowed for; a changed behaviour of the same orders is not'
                 || ' seen until outcomes are known.'
-            when 'too early'
+            when calibration_status = 'too early'
                 then
                 'Holds if the probabilities are right, which too few returns tell yet. Other'
                 || ' orders than usual are allowed for; a changed behaviour of the same orders'
