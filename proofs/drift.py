@@ -52,11 +52,13 @@ def population(seed: int) -> Columns:
         "category": rng.choice(list("abcdefgh"), size, p=_zipf(8)),
         "country": rng.choice(list("klmnopqrstuvwxyz"), size, p=_zipf(16)),
         "payment_method": rng.choice(["card", "cod", "later"], size, p=[0.6, 0.25, 0.15]),
+        # ten times as many as there are bins: which of them are frequent is luck
+        "sku": np.char.add("sku ", rng.choice(400, size, p=_zipf(400, 0.5)).astype(str)),
     }
 
 
-def _zipf(members: int) -> NDArray:
-    weights = 1 / np.arange(1, members + 1)
+def _zipf(members: int, exponent: float = 1) -> NDArray:
+    weights = 1 / np.arange(1, members + 1) ** exponent
     return weights / weights.sum()
 
 

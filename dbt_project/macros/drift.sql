@@ -93,10 +93,23 @@
     2 * ({{ normal_tail(deviate) }} + exp(-2 * {{ x }} * {{ x }}) * (1 - {{ normal_tail(turned) }}))
 {%- endmacro %}
 
+{#- A p-value turned into a Cauchy variable. What is above 0.95 is 0.95: p-values that allow for restless
+    weeks are near 1 more often than chance, and a few of them would hide what moved. -#}
+{% macro cauchy_score(p_value) -%}
+    case
+        when {{ p_value }} is not null
+            then
+                tan(3.141592653589793 * (0.5 - greatest(least({{ p_value }}, 0.95), 1e-15)))
+    end
+{%- endmacro %}
+
 {#- The p-value of the mean of p-values that were turned into Cauchy variables: that mean is one
     again, whatever their dependence, so nearly right at small p (Liu and Xie 2020). -#}
 {% macro cauchy_p_value(score) -%}
-    greatest(0, least(1, 0.5 - atan({{ score }}) / 3.141592653589793))
+    case
+        when {{ score }} is not null
+            then greatest(0, least(1, 0.5 - atan({{ score }}) / 3.141592653589793))
+    end
 {%- endmacro %}
 
 {#- The step in which values are counted: 1, 2 or 5 times a power of ten, at most the standard

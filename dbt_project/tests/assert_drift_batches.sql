@@ -33,6 +33,15 @@ where
     or coalesce(batches.drift_score, -1) <> coalesce(features.drift_score, -1)
     or batches.compared_features <> features.compared_features
     or (batches.drift_score > 0) <> (batches.top_feature is not null)
-    or batches.estimated_cost <> batches.extra_returns_cost + batches.action_cost
+    or batches.estimated_cost <> coalesce(batches.extra_returns_cost, 0) + batches.action_cost
+    or (batches.extra_returns is null) <> (batches.extra_returns_lo is null)
+    or (batches.extra_returns is null)
+    <> (batches.return_rate is null or batches.baseline_return_rate is null)
+    or abs(
+        batches.extra_returns
+        - (batches.return_rate - batches.baseline_return_rate) * batches.lines
+    ) > 1e-6 * batches.lines
+    or (batches.extra_returns_lo > 0) <> (batches.extra_returns_cost > 0)
+    or (batches.p_value is null) <> (batches.compared_features = 0)
     or batches.severity is null
     or batches.sentence is null

@@ -13,7 +13,11 @@ select
     feature
 from features
 where
-    (outcome in ('compared', 'disappeared', 'appeared', 'type changed')) <> (p_value is not null)
+    (
+        outcome in ('compared', 'disappeared', 'appeared', 'type changed')
+        and excess_share is not null
+    ) <> (p_value is not null)
+    or (p_value is not null) <> (drift_score is not null)
     or (p_value is not null) <> (q_value is not null)
     or q_value < p_value - 1e-12
     or abs(excess_share - greatest(moved_share - coalesce(quiet_limit, 0), 0)) > 2e-9

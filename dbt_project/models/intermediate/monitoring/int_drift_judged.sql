@@ -107,7 +107,8 @@ middles as (
         feature,
         count(*) as windows,
         percentile_cont(0.5) within group (order by moved_share) as usual,
-        percentile_cont(0.5) within group (order by unrest) as unrest
+        percentile_cont(0.5) within group (order by unrest) as unrest,
+        percentile_cont(0.8) within group (order by unrest) as high_unrest
     from earlier
     group by source, batch, reference, feature
 
@@ -125,7 +126,8 @@ quiet as (
         + max(limits.quiet_spreads) * 1.4826
         * percentile_cont(0.5) within group (order by abs(earlier.moved_share - middles.usual))
             as quiet_limit,
-        max(middles.unrest) as unrest
+        max(middles.unrest) as unrest,
+        max(middles.high_unrest) as high_unrest
     from middles
     inner join earlier
         on
@@ -170,11 +172,19 @@ sized as (
         quiet.quiet_limit,
         coalesce(quiet.windows, 0) as quiet_windows,
         -- lines of one order are alike and weeks differ: so many times the chi-square of chance is
-        -- usual (its median without either is near (1 - 2 / (9 df))^3)
+        -- usual (its median without either is near (1 - 2 / (9 df))^3) ...
         greatest(
             1,
             coalesce(quiet.unrest / power(1 - 2 / (9.0 * dated.chi_square_df), 3), 1)
         ) as dispersion,
+        -- ... and some weeks differ much more than others: as if the logarithm were normal, with the
+        -- spread between the median and the highest fifth of the earlier weeks
+        case
+            when dated.chi_square > 0 and quiet.unrest > 0 and quiet.high_unrest > quiet.unrest
+                then
+                0.841621 * ln(dated.chi_square / dated.chi_square_df / quiet.unrest)
+                / ln(quiet.high_unrest / quiet.unrest)
+        end as week_deviate,
         case
             when monitors.feature is not null then 1
             when count(weighed.feature) over (partition by dated.source) = 0 then 1
@@ -221,8 +231,14 @@ judged as (
     select
         *,
         case
-            when outcome in ('compared', 'disappeared', 'appeared', 'type changed')
-                then {{ chi_square_tail('deviate', 'quiet_chi_square', 'tested_df') }}
+            when
+                outcome in ('compared', 'disappeared', 'appeared', 'type changed')
+                and excess_share is not null
+                then
+                greatest(
+                    {{ chi_square_tail('deviate', 'quiet_chi_square', 'tested_df') }},
+                    coalesce({{ normal_tail('week_deviate') }}, 0)
+                )
         end as p_value
     from deviating
 
@@ -238,8 +254,8 @@ chosen as (
             order by
                 case outcome when 'compared' then 1 when 'no lines in the batch' then 3 else 2 end,
                 case when excess_share is null then 1 else 0 end,
-                excess_share,
                 moved_share,
+                excess_share,
                 reference desc
         ) as choice
     from judged

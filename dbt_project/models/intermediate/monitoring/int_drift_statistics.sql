@@ -79,7 +79,8 @@ ordered as (
             order by value rows between unbounded preceding and current row
         ) as reference_below,
         lead(value) over (partition by comparison_no, feature order by value) as next_value,
-        cast(null as bigint) as member_rank
+        cast(null as bigint) as member_rank,
+        cast(null as bigint) as pooled_rank
     from lined_up
     where value is not null
 
@@ -94,7 +95,14 @@ ordered as (
         row_number() over (
             partition by comparison_no, feature
             order by case when member is null then 1 else 0 end, reference_lines desc, member
-        ) as member_rank
+        ) as member_rank,
+        row_number() over (
+            partition by comparison_no, feature
+            order by
+                case when member is null then 1 else 0 end,
+                batch_lines + reference_lines desc,
+                member
+        ) as pooled_rank
     from lined_up
     where value is null
 
@@ -220,8 +228,9 @@ points as (
 ),
 
 -- tenths of the reference, or its members; missing is -1, unseen 0. The test has bins of its own,
--- tenths of both sides together: tenths of the reference hold equally many of its lines by
--- construction, as no sample does, and a test of a hundred lines feels that
+-- tenths, and the most frequent members, of both sides together: tenths of the reference hold equally
+-- many of its lines by construction, as no sample does, and a test of a hundred lines feels that;
+-- of many members, those that are frequent in the reference are so by luck, and fall back
 binned as (
 
     select
@@ -247,7 +256,7 @@ binned as (
         end as bin,
         case
             when shared.is_missing then -1
-            when shared.member is not null then least(shared.member_rank, limits.categories + 1)
+            when shared.member is not null then least(shared.pooled_rank, limits.categories + 1)
             else
                 least(
                     limits.bins,

@@ -48,8 +48,9 @@ represented as (
         features.monitor,
         features.baseline_mean,
         features.current_mean,
-        features.q_value,
         features.batch_lines,
+        features.reference_lines,
+        features.dispersion,
         monitors.unit,
         row_number() over (
             partition by features.source, features.batch, features.monitor
@@ -89,15 +90,26 @@ monitored as (
             end
         ) as baseline_{{ column }},
         {%- endfor %}
+        -- a test of its own: of one rate, not of one feature among thousands
         max(
             case
-                when
-                    monitor = 'return rate'
-                    and 100 * q_value <= {{ policy_value('drift_alpha_percent') }}
-                    then (current_mean - baseline_mean) * batch_lines
-                else 0
+                when monitor = 'return rate' and unit in ('share', 'percent')
+                    then
+                    sqrt(
+                        greatest(1, coalesce(dispersion, 1))
+                        * (1 / batch_lines + 1 / reference_lines)
+                        * (current_mean * batch_lines + baseline_mean * reference_lines)
+                        / (batch_lines + reference_lines)
+                        / case unit when 'percent' then 100 else 1 end
+                        * (
+                            1
+                            - (current_mean * batch_lines + baseline_mean * reference_lines)
+                            / (batch_lines + reference_lines)
+                            / case unit when 'percent' then 100 else 1 end
+                        )
+                    )
             end
-        ) as extra_returns
+        ) as return_rate_error
     from represented
     where monitor_choice = 1
     group by source, batch
@@ -116,7 +128,7 @@ ranked as (
                 coalesce(moved_share, 0) desc,
                 feature
         ) as feature_rank,
-        tan(3.141592653589793 * (0.5 - greatest(least(p_value, 0.99), 1e-15))) as cauchy_score
+        {{ cauchy_score('p_value') }} as cauchy_score
     from features
 
 ),
@@ -196,7 +208,8 @@ priced as (
         monitored.baseline_delivery_days,
         monitored.average_rating,
         monitored.baseline_average_rating,
-        greatest(coalesce(monitored.extra_returns, 0), 0) as extra_returns,
+        (monitored.return_rate - monitored.baseline_return_rate) * adjusted.lines as extra_returns,
+        1.959963985 * monitored.return_rate_error * adjusted.lines as extra_returns_half,
         coalesce(
             return_costs.cost_per_return,
             cast({{ policy_value('drift_cost_per_return') }} as double)
@@ -214,6 +227,19 @@ priced as (
         on adjusted.source = return_costs.source
     left join severities
         on adjusted.top_severity = severities.severity
+
+),
+
+-- what chance alone may move costs nothing
+costed as (
+
+    select
+        *,
+        {{ money(
+            'case when extra_returns > extra_returns_half then extra_returns '
+            ~ 'when extra_returns is not null then 0 end * cost_per_return'
+        ) }} as extra_returns_cost
+    from priced
 
 ),
 
@@ -247,6 +273,8 @@ final as (
         judged.classifier_auc_lo,
         judged.classifier_auc_hi,
         case
+            when priced.top_severity = 'not judged'
+                then 'Not judged: too few earlier weeks tell what is usual.'
             when priced.drift_score is null then concat('Not judged: ', priced.top_severity, '.')
             when priced.drift_score = 0
                 then 'Nothing that matters moved beyond chance and quiet weeks.'
@@ -262,14 +290,16 @@ final as (
             'priced.recommendation', {'driver': "replace(priced.top_feature, '_', ' ')"}
         ) }} as recommendation,
         round(priced.extra_returns, 6) as extra_returns,
-        {{ money('priced.extra_returns * priced.cost_per_return') }} as extra_returns_cost,
+        round(priced.extra_returns - priced.extra_returns_half, 6) as extra_returns_lo,
+        round(priced.extra_returns + priced.extra_returns_half, 6) as extra_returns_hi,
+        priced.extra_returns_cost,
         {{ money('coalesce(priced.action_cost, 0)') }} as action_cost,
         cast(
-            {{ money('priced.extra_returns * priced.cost_per_return') }}
+            coalesce(priced.extra_returns_cost, 0)
             + {{ money('coalesce(priced.action_cost, 0)') }} as decimal(18, 4)
         ) as estimated_cost,
         priced.as_of_date
-    from priced
+    from costed as priced
     inner join judged
         on
             priced.source = judged.source

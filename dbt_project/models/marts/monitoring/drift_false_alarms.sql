@@ -47,9 +47,7 @@ draws as (
         count(psi_p_value) as compared_features,
         cast(
             sum(
-                {{ exact(
-                    'tan(3.141592653589793 * (0.5 - greatest(least(psi_p_value, 0.99), 1e-15)))'
-                ) }}
+                {{ exact(cauchy_score('psi_p_value')) }}
             ) as double
         ) / nullif(count(psi_p_value), 0) as score
     from statistics
@@ -165,6 +163,21 @@ tried as (
             and features.batch = quiet.batch
     cross join limits
     where features.p_value is not null and features.quiet_windows >= limits.quiet_windows
+
+    union all
+
+    select
+        batches.source,
+        'quiet weeks' as tried_on,
+        'a batch as a whole' as tested,
+        case when batches.p_value <= limits.alpha then 1 else 0 end as is_alarm
+    from batches
+    inner join quiet
+        on
+            batches.source = quiet.source
+            and batches.batch = quiet.batch
+    cross join limits
+    where batches.p_value is not null
 
     union all
 

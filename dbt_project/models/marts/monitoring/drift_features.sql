@@ -28,8 +28,7 @@ scored as (
             else 'number'
         end as unit,
         case
-            when judged.outcome not in ('compared', 'disappeared', 'appeared', 'type changed')
-                then null
+            when judged.p_value is null then null
             when 100 * judged.q_value > {{ policy_value('drift_alpha_percent') }} then 0
             else round(100 * judged.importance * judged.excess_share, 3)
         end as drift_score
