@@ -124,7 +124,7 @@ RETOUR.page("cohorts", [], function (content, data) {
   });
   R.card(content, { title: "Late, or fewer?", sub: "whether returns stand still or the rate moves", span: 5, sql: ["delays"],
     empty: delays.length ? null : R.why("return_delays"),
-    table: { rows: delays, columns: delayColumns() },
+    table: { rows: delays, columns: delayColumns(true) },
     note: delays.length ? "Recent rate: returns so far over effective exposure, of the sales of the last four weeks of which at least"
       + " 30 % of the returns have come. It asks whether something moved; the return rate of a month or window is the projected"
       + " one, which counts all sales and weighs history. Interval: what chance alone allows the recent rate to differ by (90 %);"
@@ -132,15 +132,17 @@ RETOUR.page("cohorts", [], function (content, data) {
       + R.limit("rate_change_min_percent") + " % of the quarter before." : null,
     body: function (card) { card.appendChild(R.table(delayColumns(), delays, { caption: "Delays",
       rowClass: function (r) { return r.status === "on_time" ? null : "chosen"; } })); } });
-  function delayColumns() {
+  function delayColumns(plain) {
     return [{ key: "marketplace", label: "Marketplace" }, { key: "status", label: "Returns", format: R.words },
       { key: "lag_days", label: "Days late", number: true, format: R.int },
       { key: "rate_status", label: "Rate", format: function (v, r) {
         return v !== "steady" ? R.words(v) : Math.abs(r.rate_z) <= 1.645 ? "Steady: within chance" : "Steady: too little to be sure"; } },
-      { key: "recent_rate", label: "Recent rate", number: true, format: R.pct },
-      { key: "recent_lo", label: "from", number: true, format: R.pct },
-      { key: "recent_hi", label: "to", number: true, format: R.pct },
-      { key: "reference_rate", label: "Quarter before", number: true, format: R.pct }];
+      { key: "recent_rate", label: "Recent rate", number: true, format: function (v, r) {
+        return plain || r.recent_lo === null ? R.pct(v)
+          : R.pct(v) + " (" + R.num(100 * r.recent_lo, 0) + " to " + R.num(100 * r.recent_hi, 0) + ")"; } },
+      plain ? { key: "recent_lo", label: "from", number: true, format: R.pct } : null,
+      plain ? { key: "recent_hi", label: "to", number: true, format: R.pct } : null,
+      { key: "reference_rate", label: "Quarter before", number: true, format: R.pct }].filter(Boolean);
   }
 
   var forecast = data.forecast.list();
