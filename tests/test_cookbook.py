@@ -108,7 +108,8 @@ CLAIMS: dict[int, Callable[[list[Row]], bool]] = {
     12: lambda rows: (
         {(r["marketplace"], r["window_days"]) for r in rows}
         == {(name, days) for name in ("agora", "bazaar", "corner") for days in (7, 30, 90)}
-        and all(0 <= r["health"] <= 100 for r in rows)
+        and all(r["health"] is None or 0 <= r["health"] <= 100 for r in rows)
+        and rows[-1]["health"] is not None
     ),
     13: lambda rows: (
         {"VIP", "Loyal", "Regular", "At Risk", "Low Value"} <= {r["customer_group"] for r in rows}

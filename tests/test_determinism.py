@@ -26,11 +26,11 @@ STRANGE_ENVIRONMENT = {
 def one_thread(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """dbt arguments for one thread in dbt and in DuckDB, where the default is two in both."""
     profile = (support.ROOT / "profiles.yml").read_text(encoding="utf-8")
-    settings = "      settings:\n"
-    assert settings in profile
+    options = "      config_options:\n"
+    assert options in profile
     folder = tmp_path_factory.mktemp("one_thread")
     (folder / "profiles.yml").write_text(
-        profile.replace(settings, f"{settings}        threads: 1\n"), encoding="utf-8"
+        profile.replace(options, f"{options}        threads: 1\n"), encoding="utf-8"
     )
     return ["--threads", "1", "--profiles-dir", str(folder)]
 

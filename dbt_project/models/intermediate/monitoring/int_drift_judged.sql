@@ -177,8 +177,8 @@ sized as (
             1,
             coalesce(quiet.unrest / power(1 - 2 / (9.0 * dated.chi_square_df), 3), 1)
         ) as dispersion,
-        -- ... and some weeks differ much more than others: as if the logarithm were normal, with the
-        -- spread between the median and the highest fifth of the earlier weeks
+        -- ... and some weeks differ much more than others: as if the logarithm were normal, with
+        -- the spread between the median and the highest fifth of the earlier weeks
         case
             when dated.chi_square > 0 and quiet.unrest > 0 and quiet.high_unrest > quiet.unrest
                 then

@@ -228,8 +228,8 @@ points as (
 ),
 
 -- tenths of the reference, or its members; missing is -1, unseen 0. The test has bins of its own,
--- tenths, and the most frequent members, of both sides together: tenths of the reference hold equally
--- many of its lines by construction, as no sample does, and a test of a hundred lines feels that;
+-- tenths, and the most frequent members, of both sides together: tenths of the reference hold
+-- equally many of its lines by construction, as no sample does, and a small test feels that;
 -- of many members, those that are frequent in the reference are so by luck, and fall back
 binned as (
 
