@@ -5,9 +5,23 @@ with sources as (
         as_of_date,
         max(case when mart = 'return_rates' and status = 'empty' then reason end) as no_returns,
         sum(case when status = 'empty' then 1 else 0 end) as empty_marts,
+        sum(case when status = 'partial' then 1 else 0 end) as partial_marts,
         count(*) as marts
     from {{ ref('coverage') }}
     group by source, as_of_date
+
+),
+
+-- what is missing, by how many tables miss it
+gaps as (
+
+    select
+        source,
+        reason,
+        row_number() over (partition by source order by count(*) desc, reason) as gap_rank
+    from {{ ref('coverage') }}
+    where status = 'partial'
+    group by source, reason
 
 ),
 
@@ -644,13 +658,22 @@ statements as (
         'coverage' as topic,
         case when sources.empty_marts = 0 then 'good' else 'watch' end as severity,
         case
-            when sources.empty_marts = 0 then 'Nothing is missing in the data'
+            when sources.empty_marts + sources.partial_marts = 0
+                then 'Nothing is missing in the data'
+            when sources.empty_marts = 0 then 'No table is empty, some are partial'
             else concat(cast(sources.empty_marts as string), ' tables are empty')
         end as headline,
         case
             when sources.no_returns is not null
                 then concat('No return rates: ', sources.no_returns, '.')
-            when sources.empty_marts = 0 then 'The source brings what every table needs.'
+            when sources.empty_marts + sources.partial_marts = 0
+                then 'The source brings what every table needs.'
+            when sources.empty_marts = 0
+                then
+                concat(
+                    cast(sources.partial_marts as string), ' of ', cast(sources.marts as string),
+                    ' are partial, most often for this reason: ', gaps.reason, '.'
+                )
             else concat(
                     cast(sources.empty_marts as string), ' of ', cast(sources.marts as string),
                     ' tables are empty, because the source does not bring what they need.'
@@ -662,6 +685,8 @@ statements as (
         null as entity_type,
         null as entity_id
     from sources
+    left join gaps
+        on sources.source = gaps.source and gaps.gap_rank = 1
 
 ),
 

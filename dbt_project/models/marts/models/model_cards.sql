@@ -193,7 +193,16 @@ final as (
                 || case
                     when roc_auc is null then '; no ranking was tested'
                     else
-                        '. Of ' || {{ whole_number_text('tested_rows') }} || ' later rows it ranks'
+                        case
+                            when is_tested_itself
+                                then
+                                '. Of ' || {{ whole_number_text('tested_rows') }}
+                                || ' later rows it ranks'
+                            else
+                                '. Models trained the same way before it were tested on '
+                                || {{ whole_number_text('tested_rows') }}
+                                || ' later rows: they rank'
+                        end
                         || ' one that came above one that did not in '
                         || {{ percent_text('roc_auc') }} || ' % of pairs'
                         || coalesce(
@@ -203,13 +212,14 @@ final as (
                         )
                         || ', 50 being chance'
                         || coalesce(
-                            ', and its probabilities are off by '
+                            ', and the probabilities are off by '
                             || {{ percent_text('calibration_error') }} || ' points on average',
                             ''
                         )
                 end
                 || '. ' || cast(leak_checks_passed as string) || ' of '
-                || cast(leak_checks as string) || ' leak checks passed.'
+                || cast(leak_checks as string) || ' leak checks of the ' || task
+                || ' model passed.'
                 || case when not coalesce(has_signal, true) then ' Do not act on it.' else '' end
         end as sentence,
         as_of_date

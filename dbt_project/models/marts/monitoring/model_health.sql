@@ -262,6 +262,31 @@ final as (
                         ' lines have come back, the scores said ',
                         {{ whole_number_text('expected_returns') }}, ' by now',
                         case
+                            when ratio_half is not null
+                                then
+                                concat(
+                                    case
+                                        when abs(observed_to_expected - 1) <= ratio_half
+                                            then ' (within chance: '
+                                        else ' ('
+                                    end,
+                                    cast(
+                                        cast(
+                                            greatest(0, observed_to_expected - ratio_half)
+                                            as decimal(9, 2)
+                                        ) as string
+                                    ),
+                                    ' to ',
+                                    cast(
+                                        cast(
+                                            observed_to_expected + ratio_half as decimal(9, 2)
+                                        ) as string
+                                    ),
+                                    ' times)'
+                                )
+                            else ''
+                        end,
+                        case
                             when is_off and observed_to_expected > 1
                                 then ': probabilities are too low.'
                             when is_off then ': probabilities are too high.'
@@ -275,7 +300,7 @@ final as (
                     then
                     concat(
                         ' They rank ', {{ percent_text('roc_auc_estimated') }},
-                        ' % of pairs rightly, going by themselves',
+                        ' % of pairs rightly, as estimated from the scores alone',
                         case
                             when known_roc_auc_realised is not null
                                 then

@@ -128,7 +128,8 @@ final as (
                     cast(cast(gain_lo as decimal(9, 4)) as string), ' to ',
                     cast(cast(gain_hi as decimal(9, 4)) as string), '), its ROC-AUC ',
                     cast(cast(challenger_roc_auc as decimal(9, 4)) as string), ' against ',
-                    cast(cast(champion_roc_auc as decimal(9, 4)) as string), '.',
+                    cast(cast(champion_roc_auc as decimal(9, 4)) as string),
+                    '; log loss decides.',
                     case
                         when gain_over_recalibrated < 0
                             then concat(
@@ -153,8 +154,8 @@ final as (
         || case
             when in_use is not null and rival is not null
                 then
-                    ' Lines are scored by the ' || rival
-                    || ' model of the same day, which did better in the tests.'
+                ' Lines are scored by the ' || rival
+                || ' model of the same day, which did better in the tests.'
             else ''
         end as sentence,
         as_of_date
