@@ -254,8 +254,8 @@ chosen as (
             order by
                 case outcome when 'compared' then 1 when 'no lines in the batch' then 3 else 2 end,
                 case when excess_share is null then 1 else 0 end,
-                moved_share,
                 excess_share,
+                moved_share,
                 reference desc
         ) as choice
     from judged
