@@ -195,7 +195,8 @@ final as (
                     case when observed_to_expected > 1 then 'more' else 'less' end,
                     ' has come back than the probabilities said (',
                     case when observed_to_expected > 1 then '+' else '-' end,
-                    {{ percent_text('abs(observed_to_expected - 1)') }}, ' %), yet not surely by more'
+                    {{ percent_text('abs(observed_to_expected - 1)') }},
+                    ' %), yet not surely by more'
                     || ' than is tolerated. Other orders than usual are allowed for; a changed'
                     || ' behaviour of the same orders is not seen until outcomes are known.'
                 )
