@@ -2,7 +2,8 @@
 
 At the end of each month somebody would ask: is the model in use old, does it still say what comes
 back, are the lines it scores still like those it knows, and have outcomes come to learn from? If so
-a challenger is trained, and both are asked about lines whose outcomes neither has learnt from.
+a challenger is trained, and three are asked about lines whose outcomes none has learnt from: the
+champion as it is, the champion with its level and slope fitted anew, and the challenger.
 The past is decided again in every build, from nothing but what was known on each day.
 """
 
@@ -18,6 +19,15 @@ from ml.evaluation import Floats, Ints, Records
 
 BINS = 10  # of scores, for their drift
 LEAST_DAYS = 8  # fewer days of orders have no spread worth the name
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its interval."""
+
+    value: float
+    lo: float
+    hi: float
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,10 @@ class Rules:
             z=z,
         )
 
+    def are_met(self, gain: Estimate) -> bool:
+        """Surely more than nothing, and at least the least gain."""
+        return gain.lo > 0 and gain.value >= self.min_gain
+
 
 class Asked(Protocol):
     """Lines whose outcome is known: labels of 1 and 0, days of orders, what tells rows apart."""
@@ -52,15 +66,6 @@ class Asked(Protocol):
     label: Ints
     key: np.ndarray
     ordered_on: Ints
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number and its interval."""
-
-    value: float
-    lo: float
-    hi: float
 
 
 @dataclass(frozen=True)
@@ -163,24 +168,35 @@ def day_error(day: Ints, value: Floats) -> float | None:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on lines whose outcomes neither has learnt from. Gains are of the challenger over
-    the champion; `recalibrated` is that over a champion whose level and slope are fitted anew."""
+    """Champion, challenger and the champion recalibrated (its level and slope fitted anew), on
+    lines whose outcomes none has learnt from.
+
+    log_loss, roc_auc: of champion and challenger; gain, area_gain: of the challenger over the
+    champion as it is; over_recalibrated: over the champion recalibrated; recalibration: of that
+    over the champion as it is.
+    """
 
     n: int
     log_loss: tuple[float, float]
     roc_auc: tuple[float, float]
     gain: Estimate
     area_gain: Estimate
-    recalibrated: float
+    recalibrated_log_loss: float
+    over_recalibrated: Estimate
+    recalibration: Estimate
 
-    def is_better(self, rules: Rules) -> bool:
-        return self.gain.lo > 0 and self.gain.value >= rules.min_gain
+    def decision(self, rules: Rules) -> str:
+        """A new model has to be worth more than two new numbers for the old one, and these more
+        than nothing."""
+        if rules.are_met(self.gain) and rules.are_met(self.over_recalibrated):
+            return "promoted"
+        return "recalibrated" if rules.are_met(self.recalibration) else "kept"
 
 
 def compare(lines: Asked, champion: Floats, challenger: Floats, z: float) -> Comparison | None:
     """`champion` are the log-odds it says in use, `challenger` those of the new model before it is
-    calibrated, which happens on these very lines: so each half of the days is calibrated on the
-    other. None where nothing can be told apart."""
+    calibrated, which happens on these very lines, as does recalibration: so each half of the days
+    is calibrated on the other. None where nothing can be told apart."""
     label = lines.label
     ranks = np.unique(lines.ordered_on, return_inverse=True)[1]
     halves = [ranks % 2 == 0, ranks % 2 == 1]
@@ -195,20 +211,30 @@ def compare(lines: Asked, champion: Floats, challenger: Floats, z: float) -> Com
         scores.append(crossed)
     new, again = (loss(label, score) for score in scores)
     old = loss(label, champion)
-    error = day_error(lines.ordered_on, old - new)
-    if error is None:
+    gains = [_mean(lines.ordered_on, gained, z) for gained in (old - new, again - new, old - again)]
+    if None in gains:
         return None
-    gained, half_width = float((old - new).mean()), z * error
     area, variance = return_evaluation.auc_gain(label, challenger, champion)
     width = z * float(np.sqrt(variance))
     return Comparison(
         n=len(label),
         log_loss=(float(old.mean()), float(new.mean())),
         roc_auc=tuple(evaluation.roc_auc(label, score)[0] for score in (champion, challenger)),
-        gain=Estimate(gained, gained - half_width, gained + half_width),
+        gain=gains[0],
         area_gain=Estimate(area, area - width, area + width),
-        recalibrated=float((again - new).mean()),
+        recalibrated_log_loss=float(again.mean()),
+        over_recalibrated=gains[1],
+        recalibration=gains[2],
     )
+
+
+def _mean(day: Ints, value: Floats, z: float) -> Estimate | None:
+    """The mean and its interval; None on too few days."""
+    error = day_error(day, value)
+    if error is None:
+        return None
+    mean = float(value.mean())
+    return Estimate(mean, mean - z * error, mean + z * error)
 
 
 def loss(label: Ints, log_odds: Floats) -> Floats:
@@ -225,6 +251,7 @@ def describe(
     reason: str | None = None,
     champion: str | None = None,
     challenger: str | None = None,
+    recalibrated: str | None = None,
     slice_days: Sequence[int] = (),
     comparison: Comparison | None = None,
 ) -> None:
@@ -241,6 +268,7 @@ def describe(
         ("reason", reason),
         ("champion", champion),
         ("challenger", challenger),
+        ("recalibrated", recalibrated),
     ):
         if text:
             add(name, detail=text)
@@ -254,7 +282,9 @@ def describe(
     if comparison:
         add("gain", **vars(comparison.gain), n=comparison.n)
         add("roc_auc_gain", **vars(comparison.area_gain))
-        add("gain_over_recalibrated", value=comparison.recalibrated)
+        add("gain_over_recalibrated", **vars(comparison.over_recalibrated))
+        add("recalibration_gain", **vars(comparison.recalibration))
+        add("recalibrated_log_loss", value=comparison.recalibrated_log_loss)
         for place, model in enumerate(("champion", "challenger")):
             add(f"{model}_log_loss", value=comparison.log_loss[place])
             add(f"{model}_roc_auc", value=comparison.roc_auc[place])

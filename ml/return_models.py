@@ -90,6 +90,8 @@ class Lines:
 class Version:
     """A model in use: knows what was known on the day trained_on, and scores later lines until a
     later version does (its day; None: there is none). The first scores what came before it, too.
+    A name like table@2026-03-31+cal2026-06-30: fitted on the first day, calibrated on the second,
+    which is what it knows.
 
     Where a rival is the champion it gives the margins, and the table of the same day the reasons.
     """
@@ -198,7 +200,12 @@ def _in_use(version: Version, rivals: Mapping[date, candidates.Rival]) -> Versio
     rival = rivals.get(version.trained_on)
     if rival is None:
         return version
-    return replace(version, name=f"{rival.kind}@{version.trained_on}", rival=rival)
+    return replace(version, name=_named_as(version.name, rival.kind), rival=rival)
+
+
+def _named_as(name: str, kind: str) -> str:
+    """The version of another kind that has learnt from the same lines."""
+    return f"{kind}{name.removeprefix(TABLE)}"
 
 
 def training_days(first_known: int, today: int, quarters: int) -> list[int]:
@@ -259,12 +266,10 @@ def learn(
     with ThreadPoolExecutor(1) as beside:
         for day in sorted({*ends, *retraining.days(first, today, policy.retraining.replay_months)}):
             champion = in_use[-1] if in_use else None
-            challenger, reason = _decide(
-                records, lines, features, champion, day, policy, random_state
-            )
-            if challenger and challenger.is_promoted:
-                in_use.append(challenger)
-            trained, until = challenger or champion, ends.get(day)
+            found, reason = _decide(records, lines, features, champion, day, policy, random_state)
+            if found and found.is_in_use:
+                in_use.append(found)
+            trained, until = found or champion, ends.get(day)
             if trained is None or until is None:
                 continue
             rows = np.flatnonzero((lines.ordered_on > day) & (lines.ordered_on <= until))
@@ -288,16 +293,16 @@ def learn(
     in_use = [*before[-1:], *(trained for trained in in_use if trained.day > tested_from[0])]
     models = [trained.model for trained in in_use]
     for trained in in_use:
-        _describe(records, TABLE, trained.model, trained.facts, trained.day, features)
+        _describe(records, trained.name, trained.model, trained.facts, trained.day, features)
     if not in_use:
         rate = (lines.label.sum() + 1) / (len(lines.label) + 5)
         models = [table_model.constant(boosting.in_order(features), rate)]
         facts = {"status": "no model", "reason": reason}
-        _describe(records, kind, models[0], facts, today, features)
+        _describe(records, f"{kind}@{_iso(today)}", models[0], facts, today, features)
     elif in_use[-1].day < today:
         where = {"trained_on": date.fromordinal(today), "slice_id": f"{TABLE}@{_iso(today)}"}
         records.add("run", TABLE, "status", detail="kept", **where)
-        stays = f"{reason}; the model of {_iso(in_use[-1].day)} stays in use"
+        stays = f"{reason}; {in_use[-1].name} stays in use"
         records.add("run", TABLE, "reason", detail=stays, **where)
     rivals_in_use: dict[date, candidates.Rival] = {}
     if tests:
@@ -346,10 +351,11 @@ def _champions(
             )[champion]
         day = date.fromordinal(trained.day)
         found[day] = rival
-        where = {"trained_on": day, "slice_id": f"{champion}@{day}"}
+        where = {"trained_on": day, "slice_id": _named_as(trained.name, champion)}
         libraries = ", ".join(f"{name} {version(name)}" for name in ("scikit-learn", "numpy"))
         names = ", ".join(feature.name for feature in features)
-        for name, detail in (("status", "fitted"), ("features", names), ("libraries", libraries)):
+        status = str(trained.facts["status"])
+        for name, detail in (("status", status), ("features", names), ("libraries", libraries)):
             records.add("run", champion, name, detail=detail, **where)
         records.add("rival", champion, "intercept", value=rival.intercept, **where)
     return found
@@ -357,21 +363,53 @@ def _champions(
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, the day it was trained on and the rows it learnt from; is_promoted: it is used.
+    """A model, the day it was trained on and the rows it learnt from; is_in_use: from then on.
 
-    late_log_odds: what it says of the late rows, on which it was calibrated.
+    late_log_odds: what it says of the late rows, on which it was calibrated; recalibrated_on: the
+    day of that, where it was fitted earlier.
     """
 
-    day: int
+    fitted_on: int
     model: TableModel
     facts: dict
     early: Ints
     late: Ints
     late_log_odds: Floats
-    is_promoted: bool = False
+    is_in_use: bool = True
+    recalibrated_on: int | None = None
+
+    @property
+    def day(self) -> int:
+        """What was known then it has learnt from."""
+        return self.recalibrated_on or self.fitted_on
+
+    @property
+    def name(self) -> str:
+        again = f"+cal{_iso(self.recalibrated_on)}" if self.recalibrated_on else ""
+        return f"{TABLE}@{_iso(self.fitted_on)}{again}"
 
     def log_odds(self, lines: Lines) -> Floats:
         return table_model.margin(self.model, table_model.assign(self.model, lines.columns))
+
+    def recalibrated(self, lines: Lines, late: Ints, day: int) -> "Trained | None":
+        """The same ranking with level and slope fitted to the late rows of that day; None if it
+        misleads on them."""
+        calibrate_on = lines.take(late)
+        margin = self.log_odds(calibrate_on)
+        intercept, slope = evaluation.fit_sigmoid(margin, calibrate_on.label)
+        if slope <= 0:
+            return None
+        return Trained(
+            self.fitted_on,
+            table_model.calibrated(self.model, intercept, slope),
+            self.facts
+            | _calibration(calibrate_on, intercept, slope)
+            | {"status": "recalibrated", "reason": f"ranks as {TABLE}@{_iso(self.fitted_on)} does"},
+            self.early,
+            late,
+            intercept + slope * margin,
+            recalibrated_on=day,
+        )
 
 
 def _decide(
@@ -383,7 +421,8 @@ def _decide(
     policy: Policy,
     random_state: int,
 ) -> tuple[Trained | None, str]:
-    """The challenger of that day, if one was due, and in words why nothing changed, if so."""
+    """What was trained that day, if something was due: the champion recalibrated where that is
+    decided, else the challenger; and in words why no new model is in use, if so."""
     rules = policy.retraining
     since = champion.day if champion else 0
     outcomes = int(((lines.known_on > since) & (lines.known_on <= day)).sum())
@@ -396,7 +435,7 @@ def _decide(
             evaluation.sigmoid(part) for part in (champion.log_odds(come), champion.late_log_odds)
         ]
     seen = retraining.look(day, outcomes, come, *said, rules)
-    names = {"champion": f"{TABLE}@{_iso(since)}" if champion else None}
+    names = {"champion": champion.name if champion else None}
 
     def decided(decision: str, reason: str | None, **facts: object) -> str:
         names.update(facts)
@@ -413,8 +452,8 @@ def _decide(
         model, facts, said_late = _fit(lines, early, late, features, policy, random_state)
     except NoModel as none:
         return None, decided("not trained", str(none))
-    challenger = Trained(day, model, facts, early, late, said_late, is_promoted=True)
-    names["challenger"] = f"{TABLE}@{_iso(day)}"
+    challenger = Trained(day, model, facts, early, late, said_late)
+    names["challenger"] = challenger.name
     if champion is None:
         decided("promoted", "the first model")
         return challenger, ""
@@ -424,14 +463,20 @@ def _decide(
         neutral, champion.log_odds(neutral), said_late[is_neutral], rules.z
     )
     facts = {"slice_days": neutral.ordered_on, "comparison": compared}
+    unused = replace(challenger, is_in_use=False)
     if compared is None:
-        reason = decided("kept", "too few lines that neither has learnt from", **facts)
-        return replace(challenger, is_promoted=False), reason
-    if compared.is_better(rules):
-        decided("promoted", None, **facts)
+        few = "too few lines that neither has learnt from"
+        return unused, decided("kept", few, **facts)
+    decision = compared.decision(rules)
+    if decision == "promoted":
+        decided(decision, None, **facts)
         return challenger, ""
-    reason = decided("kept", "the new one is not better by enough", **facts)
-    return replace(challenger, is_promoted=False), reason
+    again = champion.recalibrated(lines, late, day) if decision == "recalibrated" else None
+    if again:
+        names["recalibrated"] = again.name
+        enough = "a new level and slope gain enough, and the new model not enough beyond that"
+        return again, decided(decision, enough, **facts)
+    return unused, decided("kept", "neither gains enough, new model nor new level", **facts)
 
 
 @dataclass(frozen=True)
@@ -486,32 +531,39 @@ def _fit(
         "status": "fitted",
         "fit_rows": len(early),
         "fit_positives": int(fit_on.label.sum()),
-        "calibration_rows": len(late),
-        "calibration_positives": int(calibrate_on.label.sum()),
-        "calibration_intercept": intercept,
-        "calibration_slope": slope,
         "fit_from": _iso(fit_on.ordered_on.min()),
         "fit_to": _iso(fit_on.ordered_on.max()),
-        "calibrated_on": _iso(calibrate_on.ordered_on.max()),
+        **_calibration(calibrate_on, intercept, slope),
     }
     return model, facts, table_model.margin(model, bins)
 
 
+def _calibration(lines: Lines, intercept: float, slope: float) -> dict:
+    """Facts of what a model was calibrated on."""
+    return {
+        "calibration_rows": len(lines.label),
+        "calibration_positives": int(lines.label.sum()),
+        "calibration_intercept": intercept,
+        "calibration_slope": slope,
+        "calibrated_on": _iso(lines.ordered_on.max()),
+    }
+
+
 def _describe(
     records: Records,
-    kind: str,
+    name: str,
     model: TableModel,
     facts: Mapping,
     day: int,
     features: Sequence[Feature],
 ) -> None:
     """What a model rests on, and its tables."""
-    where = {"trained_on": date.fromordinal(day), "slice_id": f"{kind}@{_iso(day)}"}
+    kind, where = name.split("@")[0], {"trained_on": date.fromordinal(day), "slice_id": name}
     libraries = ", ".join(f"{name} {version(name)}" for name in ("scikit-learn", "numpy"))
     names = ", ".join(feature.name for feature in features)
-    for name, value in {**facts, "features": names, "libraries": libraries}.items():
+    for fact, value in {**facts, "features": names, "libraries": libraries}.items():
         given = {"detail": value} if isinstance(value, str) else {"value": value}
-        records.add("run", kind, name, **given, **where)
+        records.add("run", kind, fact, **given, **where)
     records.add("intercept", kind, "intercept", value=model.intercept, **where)
     for row in table_model.bin_rows(model):
         feature, group, feature_kind, number, lower, upper, category, score = row

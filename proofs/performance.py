@@ -19,7 +19,12 @@ from proofs.harness import SOURCE, Proof, Row, Workshop, World, dbt, fetch
 LINES = 10_000  # of each draw
 DRAWS = 6  # of each shift, world by world
 LARGEST = 0.02  # distance of the estimated ROC-AUC from the realised one
-MODELS = ("int_performance_cells", "int_performance_figures", "model_performance")
+MODELS = (
+    "int_score_outcomes",
+    "int_performance_cells",
+    "int_performance_figures",
+    "model_performance",
+)
 FILLED = (
     "order_return_scores",
     "order_lines",
@@ -113,11 +118,13 @@ def fill(connection: duckdb.DuckDBPyConnection) -> None:
         create schema if not exists intermediate; create schema if not exists marts;
         create table marts.order_return_scores as
             select source, line as order_line_id, log_odds, true as is_out_of_sample,
+                'table@2026-03-15' as model_version,
                 1 / (1 + exp(-log_odds)) as return_probability
             from drawn;
         create table marts.order_lines as
             select source, line as order_line_id, null::text as customer_id,
                 date '2026-03-16' as ordered_date, null::text as marketplace, category,
+                null::text as seller_id,
                 case when came_back then 'returned' else 'kept' end as return_class,
                 came_back as is_returned, timestamp '2026-03-20' as first_returned_at,
                 1::decimal(9, 6) as maturity, 0::decimal(9, 6) as maturity_se,

@@ -340,8 +340,12 @@ def test_a_challenger_takes_over_only_where_it_is_better() -> None:
     compared = [facts for facts in found.values() if "gain" in facts]
     assert len(compared) >= 3
     for facts in compared:
-        wins = facts["gain_lo"] > 0 and facts["gain"] >= 0.001
-        assert (facts["decision"] == "promoted") == wins
+        wins, wins_anyway, mends = (
+            facts[f"{name}_lo"] > 0 and facts[name] >= 0.001
+            for name in ("gain", "gain_over_recalibrated", "recalibration_gain")
+        )
+        decision = "promoted" if wins and wins_anyway else "recalibrated" if mends else "kept"
+        assert facts["decision"] == decision
     # what came first had little to learn from; afterwards nothing is new
     assert [facts["decision"] for facts in compared[-2:]].count("kept") >= 1
 
@@ -361,15 +365,43 @@ def test_another_behaviour_is_noticed_and_what_was_decided_stays_decided() -> No
         assert len(then) > 8
 
 
-def test_a_shifted_level_is_noticed_before_the_quarter_ends() -> None:
+def test_a_shifted_level_is_mended_before_the_quarter_ends() -> None:
+    """The ranking stays, level and slope are fitted to the outcomes known by then, and no later."""
     lines = changing(date(2030, 1, 1))
     rng = np.random.default_rng(4)
     more = (lines.ordered_on >= date(2025, 12, 1).toordinal()) & (rng.random(8000) < 0.5)
-    found = decisions(replace(lines, label=np.where(more, 1, lines.label)))
+    lines = replace(lines, label=np.where(more, 1, lines.label))
+    records, models, _ = return_models.learn(
+        lines, FEATURES, today=TODAY, policy=replace(UNTESTED, origins=2), random_state=7
+    )
+    found = promotions(records.rows)
     day, facts = next(item for item in found.items() if item[1].get("trigger") == "calibration")
-    assert day == "2026-02-28"
-    assert facts["decision"] == "promoted"
+    assert (day, facts["decision"]) == ("2026-02-28", "recalibrated")
     assert facts["observed_to_expected_lo"] > 1.2
+    assert facts["recalibrated"] == f"{facts['champion']}+cal2026-02-28"
+
+    runs = {
+        row["name"]: row for row in records.rows if row.get("slice_id") == facts["recalibrated"]
+    }
+    assert runs["status"]["detail"] == "recalibrated"
+    versions = sorted(
+        {row["slice_id"] for row in records.rows if row["record"] == "intercept"},
+        key=lambda name: name[-10:],
+    )
+    again = models[versions.index(facts["recalibrated"])]
+    known = lines.known_on <= date.fromisoformat(day).toordinal()
+    late = lines.take(np.flatnonzero(known & (lines.known_on > lines.known_on[known].max() - 45)))
+    said = table_model.margin(again, table_model.assign(again, late.columns))
+    assert runs["calibration_rows"]["value"] == len(late.label)
+    assert evaluation.fit_sigmoid(said, late.label) == pytest.approx((0, 1), abs=1e-6)
+    # the scores are those of the champion times the slope
+    before = models[versions.index(facts["champion"])]
+    slope, intercept = (runs[f"calibration_{name}"]["value"] for name in ("slope", "intercept"))
+    was = table_model.margin(before, table_model.assign(before, late.columns))
+    np.testing.assert_allclose(said, intercept + slope * was, atol=1e-12)
+
+    then = decisions(lines.take(np.flatnonzero(known)), date.fromisoformat(day).toordinal())
+    assert then[day] == facts
 
 
 def test_gains_and_their_interval_by_hand() -> None:
@@ -392,6 +424,11 @@ def test_gains_and_their_interval_by_hand() -> None:
     assert found.gain.value == pytest.approx(gain.mean())
     assert found.gain.hi - found.gain.lo == pytest.approx(2 * 1.645 * error)
     assert found.roc_auc[1] > found.roc_auc[0]
+    # what recalibrating gains and what the challenger gains beyond it add up to its gain
+    parts = found.recalibration.value + found.over_recalibrated.value
+    assert parts == pytest.approx(found.gain.value)
+    old, again = found.log_loss[0], found.recalibrated_log_loss
+    assert old - again == pytest.approx(found.recalibration.value)
 
 
 def test_too_little_to_compare_is_said() -> None:

@@ -61,7 +61,9 @@ def test_the_champion_scores_every_line_by_its_saved_model(build: Build) -> None
         ).fetchall()
         assert champions == [(kind,)]
         for version in versions:
-            assert version.name == f"{kind}@{version.trained_on}"
+            assert version.name.startswith(f"{kind}@") and version.name.endswith(
+                str(version.trained_on)
+            )
             columns = connection.execute(
                 "select return_features.*, return_probability from marts.return_features"
                 " inner join marts.order_return_scores using (source, order_line_id)"
@@ -99,6 +101,8 @@ def test_promotions_name_the_rival_that_scores(demo: Build, build: Build) -> Non
             " order by decided_on"
         ).fetchall()
     assert len(decided) > 6
+    # the rival of the recalibrated table is recalibrated on the same day
+    assert decided[-1][1] == f"{kind}@2026-03-31+cal2026-06-30" == saved(build)[-1].name
     for champion, in_use, sentence in decided:
         # decisions are between tables, which are trained on the days of the rivals
         assert (champion or "table@").startswith("table@") and in_use.startswith(f"{kind}@")

@@ -130,7 +130,7 @@ def test_new_lines_have_the_scores_of_a_rebuild_with_the_same_model(
         assert abs(difference) <= 1e-9
     # in the order of the file, whatever stands in it
     assert [row["order_line_id"] for row in found][-9:-2] == [f"X{n}" for n in range(1, 8)]
-    assert {row["model_version"] for row in found} == {"table@2026-06-30"}
+    assert {row["model_version"] for row in found} == {"table@2026-03-31+cal2026-06-30"}
     assert {"ship", "low"} < {row["recommended_action"] for row in found} | {
         row["risk_band"] for row in found
     }

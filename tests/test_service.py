@@ -198,7 +198,7 @@ def test_answers_are_the_scores_of_the_file(world: World, app: FastAPI, scorer: 
 def test_health_and_model(app: FastAPI, scorer: Scorer) -> None:
     assert call(app, "GET", "/health").json() == {"status": "ok"}
     said = call(app, "GET", "/v1/model").json()
-    assert said["model_version"] == "table@2026-06-30"
+    assert said["model_version"] == "table@2026-03-31+cal2026-06-30"
     assert said["features"] == list(scorer.publication.features)
     assert len(said["model_sha256"]) == 64
 
@@ -385,7 +385,9 @@ def test_requests_are_left_for_the_next_build(world: World, tmp_path: Path) -> N
     kept = [json.loads(line) for line in path.read_text().splitlines()]
     assert [row["line_number"] for row in kept] == [1, 1, 2]
     assert len({row["request_id"] for row in kept}) == 2
-    assert kept[0]["source"] == "demo" and kept[0]["model_version"] == "table@2026-06-30"
+    assert (
+        kept[0]["source"] == "demo" and kept[0]["model_version"] == "table@2026-03-31+cal2026-06-30"
+    )
     assert "customer_id" not in kept[0]
 
 

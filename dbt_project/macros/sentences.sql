@@ -101,3 +101,8 @@
     {%- endfor -%}
     {{ filled.text }}
 {%- endmacro %}
+
+{#- 0.0034: a log loss or a ROC-AUC, or what one gains. -#}
+{% macro nats_text(value) -%}
+    cast(cast({{ value }} as decimal(9, 4)) as string)
+{%- endmacro %}

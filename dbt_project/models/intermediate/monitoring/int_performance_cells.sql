@@ -20,24 +20,9 @@
     'log_loss_squares': 'log_loss * log_loss',
 } -%}
 
-with scores as (
+with outcomes as (
 
-    select
-        source,
-        order_line_id,
-        log_odds,
-        -- no probability is 0 or 1, whatever the log-odds
-        least(greatest(return_probability, 0.000000001), 0.999999999) as p
-    from {{ ref('order_return_scores') }}
-    where is_out_of_sample
-
-),
-
--- what is delivered or on its way
-order_lines as (
-
-    select * from {{ ref('order_lines') }}
-    where return_class in ('kept', 'returned', 'open') and is_returned is not null
+    select * from {{ ref('int_score_outcomes') }}
 
 ),
 
@@ -59,69 +44,31 @@ window_shares as (
 
 ),
 
--- the segment that the customer had at the end of the month before the order
-segments as (
-
-    select
-        assignments.source,
-        assignments.customer_id,
-        {{ month_start(dbt.dateadd('day', 1, 'assignments.as_of_date')) }} as month_start,
-        clusters.segment_name
-    from {{ ref('int_segment_assignments') }} as assignments
-    inner join {{ ref('int_segment_clusters') }} as clusters
-        on
-            assignments.source = clusters.source
-            and assignments.as_of_date = clusters.as_of_date
-            and assignments.cluster_id = clusters.cluster_id
-    where extract(day from {{ dbt.dateadd('day', 1, 'assignments.as_of_date') }}) = 1
-
-),
-
 lines as (
 
     select
-        order_lines.source,
-        {{ week_start('order_lines.ordered_date') }} as week_start,
-        {{ month_start('order_lines.ordered_date') }} as month_start,
-        order_lines.ordered_date,
-        order_lines.marketplace,
-        order_lines.category,
+        outcomes.source,
+        {{ week_start('outcomes.ordered_date') }} as week_start,
+        {{ month_start('outcomes.ordered_date') }} as month_start,
+        outcomes.ordered_date,
+        outcomes.marketplace,
+        outcomes.category,
+        outcomes.segment_name,
+        cast(floor(100 * outcomes.log_odds) as int) as score_bin,
+        -- no probability is 0 or 1, whatever the log-odds
+        least(greatest(outcomes.return_probability, 0.000000001), 0.999999999) as p,
+        100 * outcomes.return_probability >= {{ policy_value('return_threshold_percent') }}
+            as is_said,
+        outcomes.is_known,
         case
-            when order_lines.customer_id is null then '(guest)'
-            else coalesce(segments.segment_name, '(no segment yet)')
-        end as segment_name,
-        cast(floor(100 * scores.log_odds) as int) as score_bin,
-        scores.p,
-        100 * scores.p >= {{ policy_value('return_threshold_percent') }} as is_said,
-        {{ days_between('order_lines.ordered_date', 'order_lines.as_of_date') }}
-        >= {{ window_days }} as is_known,
-        least(
-            1, cast(order_lines.maturity as double) / coalesce(window_shares.window_share, 1)
-        ) as maturity,
-        cast(order_lines.maturity_se as double) as maturity_se,
-        case
-            when
-                order_lines.is_returned
-                and coalesce(
-                    {{ days_between('order_lines.ordered_date', 'order_lines.first_returned_at') }}
-                    <= {{ window_days }},
-                    true
-                )
-                then 1
-            else 0
-        end as came_back
-    from order_lines
-    inner join scores
-        on
-            order_lines.source = scores.source
-            and order_lines.order_line_id = scores.order_line_id
+            when outcomes.maturity is not null
+                then least(1, outcomes.maturity / coalesce(window_shares.window_share, 1))
+        end as maturity,
+        outcomes.maturity_se,
+        outcomes.came_back
+    from outcomes
     left join window_shares
-        on order_lines.source = window_shares.source
-    left join segments
-        on
-            order_lines.source = segments.source
-            and order_lines.customer_id = segments.customer_id
-            and {{ month_start('order_lines.ordered_date') }} = segments.month_start
+        on outcomes.source = window_shares.source
 
 ),
 

@@ -183,6 +183,9 @@ final as (
             else
                 case status
                     when 'kept' then 'No new model: ' || reason
+                    when 'recalibrated'
+                        then
+                        'Level and slope of ' || cast(trained_on as string) || ', ' || reason
                     else 'Known on ' || cast(trained_on as string)
                 end
                 || case

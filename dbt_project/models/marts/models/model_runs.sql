@@ -32,6 +32,7 @@ runs as (
         task,
         model,
         trained_on,
+        max(slice_id) as version,
         max(case when name = 'status' then detail end) as status,
         min(case when name = 'reason' then detail end) as first_reason,
         max(case when name = 'reason' then detail end) as last_reason,
@@ -62,7 +63,8 @@ final as (
         runs.task,
         runs.model,
         runs.trained_on,
-        runs.model || '@' || cast(runs.trained_on as string) as model_version,
+        coalesce(runs.version, runs.model || '@' || cast(runs.trained_on as string))
+            as model_version,
         runs.status,
         -- what a test found, and why a new model was or was not taken
         case

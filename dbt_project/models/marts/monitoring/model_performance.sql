@@ -144,7 +144,7 @@ listed as (
 
 ),
 
-final as (
+bounded as (
 
     select
         source,
@@ -218,6 +218,68 @@ final as (
         end as condition,
         as_of_date
     from listed
+
+),
+
+-- of the periods whose outcomes are known by now, how many the interval held
+held as (
+
+    select
+        *,
+        sum(case when is_as_estimated is not null then 1 else 0 end) over (
+            partition by source, period_grain, entity_type, entity_id, metric
+        ) as known_periods,
+        sum(case when is_as_estimated then 1 else 0 end) over (
+            partition by source, period_grain, entity_type, entity_id, metric
+        ) as held_periods
+    from bounded
+
+),
+
+final as (
+
+    select
+        source,
+        period_grain,
+        period_start,
+        period_end,
+        entity_type,
+        entity_id,
+        metric,
+        estimated,
+        estimated_lo,
+        estimated_hi,
+        realised,
+        realised_lo,
+        realised_hi,
+        realised_minus_estimated,
+        is_as_estimated,
+        n,
+        is_mature,
+        lines,
+        known_lines,
+        observed_returns,
+        expected_returns,
+        observed_to_expected,
+        observed_to_expected_lo,
+        observed_to_expected_hi,
+        calibration_status,
+        cast(known_periods as bigint) as known_periods,
+        cast(held_periods as bigint) as held_periods,
+        concat(
+            condition,
+            ' Its interval allows for chance, not for probabilities that are off',
+            case
+                when known_periods = 0 then concat('; no ', period_grain, ' is known yet.')
+                else
+                    concat(
+                        ': it held ', cast(held_periods as string), ' of ',
+                        cast(known_periods as string), ' known ', period_grain, 's.'
+                    )
+            end
+        ) as condition,
+        as_of_date
+    from held
 
 )
 

@@ -29,7 +29,9 @@ decided as (
         records.source,
         records.task,
         records.trained_on as decided_on,
-        {%- for name in ['decision', 'trigger', 'reason', 'champion', 'challenger'] %}
+        {%- for name in [
+            'decision', 'trigger', 'reason', 'champion', 'challenger', 'recalibrated',
+        ] %}
         max(case when records.name = '{{ name }}' then records.detail end) as {{ name }},
         {%- endfor %}
         {%- for name in ['slice_from', 'slice_to'] %}
@@ -37,12 +39,15 @@ decided as (
             as {{ name }},
         {%- endfor %}
         {%- for name in [
-            'outcomes', 'score_drift', 'gain_over_recalibrated', 'champion_log_loss',
+            'outcomes', 'score_drift', 'champion_log_loss', 'recalibrated_log_loss',
             'challenger_log_loss', 'champion_roc_auc', 'challenger_roc_auc',
         ] %}
         max(case when records.name = '{{ name }}' then records.value end) as {{ name }},
         {%- endfor %}
-        {%- for name in ['observed_to_expected', 'gain', 'roc_auc_gain'] %}
+        {%- for name in [
+            'observed_to_expected', 'recalibration_gain', 'gain', 'gain_over_recalibrated',
+            'roc_auc_gain',
+        ] %}
         max(case when records.name = '{{ name }}' then records.value end) as {{ name }},
         max(case when records.name = '{{ name }}' then records.lo end) as {{ name }}_lo,
         max(case when records.name = '{{ name }}' then records.hi end) as {{ name }}_hi,
@@ -58,8 +63,11 @@ replayed as (
     select
         decided.*,
         extract(day from {{ dbt.dateadd('day', 1, 'decided.decided_on') }}) = 1 as is_month_end,
-        case decided.decision when 'promoted' then decided.challenger else decided.champion end
-            as in_use,
+        case decided.decision
+            when 'promoted' then decided.challenger
+            when 'recalibrated' then decided.recalibrated
+            else decided.champion
+        end as in_use,
         rivals.model as rival,
         cast({{ policy_value('promotion_min_gain_permille') }} as double) / 1000 as min_gain,
         sources.as_of_date
@@ -87,6 +95,7 @@ final as (
         decision,
         champion as champion_version,
         challenger as challenger_version,
+        replace(recalibrated, 'table@', coalesce(rival, 'table') || '@') as recalibrated_version,
         replace(in_use, 'table@', coalesce(rival, 'table') || '@') as in_use_version,
         cast(outcomes as bigint) as new_outcomes,
         observed_to_expected,
@@ -97,12 +106,18 @@ final as (
         slice_to,
         cast(slice_lines as bigint) as slice_lines,
         champion_log_loss,
+        recalibrated_log_loss,
         challenger_log_loss,
+        recalibration_gain,
+        recalibration_gain_lo,
+        recalibration_gain_hi,
         gain as log_loss_gain,
         gain_lo as log_loss_gain_lo,
         gain_hi as log_loss_gain_hi,
-        min_gain as log_loss_min_gain,
         gain_over_recalibrated as log_loss_gain_over_recalibrated,
+        gain_over_recalibrated_lo as log_loss_gain_over_recalibrated_lo,
+        gain_over_recalibrated_hi as log_loss_gain_over_recalibrated_hi,
+        min_gain as log_loss_min_gain,
         champion_roc_auc,
         challenger_roc_auc,
         roc_auc_gain,
@@ -117,36 +132,26 @@ final as (
                 concat(
                     case decision
                         when 'promoted' then concat(challenger, ' took over from ', champion)
-                        else concat(champion, ' stayed, ', challenger, ' was not better by enough')
+                        when 'recalibrated'
+                            then concat(
+                                champion, ' stayed with its level and slope fitted anew, as ',
+                                recalibrated
+                            )
+                        else concat(champion, ' stayed as it is')
                     end,
                     ': on ', {{ whole_number_text('slice_lines') }},
                     ' lines of ', {{ period_text('slice_from', 'slice_to') }},
-                    ', of which neither had learnt the outcome, its log loss is ',
-                    cast(cast(challenger_log_loss as decimal(9, 4)) as string), ' against ',
-                    cast(cast(champion_log_loss as decimal(9, 4)) as string), ' (gain ',
-                    cast(cast(gain as decimal(9, 4)) as string), ', ',
-                    cast(cast(gain_lo as decimal(9, 4)) as string), ' to ',
-                    cast(cast(gain_hi as decimal(9, 4)) as string), '), its ROC-AUC ',
-                    cast(cast(challenger_roc_auc as decimal(9, 4)) as string), ' against ',
-                    cast(cast(champion_roc_auc as decimal(9, 4)) as string),
-                    '; log loss decides.',
-                    case
-                        when gain_over_recalibrated < 0
-                            then concat(
-                                ' ', champion, ' with its level and slope fitted anew would have',
-                                ' done better than ', challenger, ', by ',
-                                cast(cast(-gain_over_recalibrated as decimal(9, 4)) as string),
-                                case decision
-                                    when 'promoted'
-                                        then concat(
-                                            ': the rule compares with it as it was in use',
-                                            ' and offers no such fit.'
-                                        )
-                                    else '.'
-                                end
-                            )
-                        else ''
-                    end
+                    ', of which none had learnt the outcome, its log loss is ',
+                    {{ nats_text('champion_log_loss') }}, '. A new level and slope gain ',
+                    {{ nats_text('recalibration_gain') }}, ' (', {{ nats_text('recalibration_gain_lo') }},
+                    ' to ', {{ nats_text('recalibration_gain_hi') }}, '); ', challenger, ' gains ',
+                    {{ nats_text('gain') }}, ' (', {{ nats_text('gain_lo') }}, ' to ',
+                    {{ nats_text('gain_hi') }}, '), beyond a new level and slope ',
+                    {{ nats_text('gain_over_recalibrated') }}, ' (',
+                    {{ nats_text('gain_over_recalibrated_lo') }}, ' to ',
+                    {{ nats_text('gain_over_recalibrated_hi') }}, '), with a ROC-AUC of ',
+                    {{ nats_text('challenger_roc_auc') }}, ' against ', {{ nats_text('champion_roc_auc') }},
+                    '. Enough is ', {{ nats_text('min_gain') }}, ', and surely more than 0.'
                 )
             when champion is null then concat('No model yet: ', reason, '.')
             else concat(champion, ' stayed: ', reason, '.')
