@@ -103,12 +103,15 @@ def test_the_pace_of_returns_by_hand(marts: Connection) -> None:
         variance = sum(before(now - age, age) * growth[age] * (1 + growth[age]) for age in begun)
         return sum(came[now - age, age] for age in begun), due, variance
 
+    def deviate_of(now: int) -> float:
+        """Of square roots, of which a count's standard deviation is a half."""
+        then_came, then_due, then_variance = due_of(now)
+        return 2 * (np.sqrt(then_came) - np.sqrt(then_due)) / np.sqrt(then_variance / then_due)
+
     observed, due, variance = due_of(week)
-    squares = [
-        (was - then_due) ** 2 / then_variance
-        for was, then_due, then_variance in map(due_of, range(week - 26, week))
-    ]
-    error = np.sqrt(variance * max(1, np.median(squares) / 0.4549)) / due
+    squares = [deviate_of(earlier) ** 2 for earlier in range(week - 26, week)]
+    dispersion = max(1, np.median(squares) / 0.4549)
+    error = np.sqrt(variance * dispersion) / due
     found = marts.execute(
         "select observed, expected, effect, effect_lo, p_value"
         " from intermediate.int_alert_candidates_labels"
@@ -116,13 +119,12 @@ def test_the_pace_of_returns_by_hand(marts: Connection) -> None:
         [week],
     ).fetchone()
     distance = abs(observed / due - 1)
-    assert found == pytest.approx(
-        (
-            *(observed, due, 1 + distance, 1 + max(0, distance - 1.96 * error)),
-            2 * stats.norm.sf(distance / error),
-        ),
-        rel=1e-5,
+    assert found[:4] == pytest.approx(
+        (observed, due, 1 + distance, 1 + max(0, distance - 1.96 * error)), rel=1e-5
     )
+    # Student's t with as many degrees as the squares are worth whose median is the spread
+    exact = 2 * stats.t.sf(abs(deviate_of(week)) / np.sqrt(dispersion), 0.37 * len(squares))
+    assert found[4] == pytest.approx(exact, rel=0.01)
 
 
 def test_calibration_by_hand(marts: Connection) -> None:

@@ -193,12 +193,14 @@ weeks as (
 
 ),
 
--- the mean refund of a return, which what is late is worth
+-- in standard deviations, as weeks would vary by chance; the difference of roots, since counts
+-- scatter farther above what is due than below. And the mean refund of a return, which what is
+-- late is worth
 squared as (
 
     select
         *,
-        case when due > 0 then power(came - due, 2) / variance end as square,
+        case when due > 0 then 2 * (sqrt(came) - sqrt(due)) / sqrt(variance / due) end as deviate,
         sum(refund_amount) over ({{ week_window }})
         / nullif(sum(return_count) over ({{ week_window }}), 0) as refund_per_return
     from weeks
@@ -206,7 +208,7 @@ squared as (
 ),
 
 -- how much more than by chance weeks vary: the median of the squares, which a crisis does not move,
--- over that of a normal variable
+-- over that of a normal variable; so it is known as well as from 0.37 as many squares
 dispersed as (
 
     select
@@ -217,14 +219,13 @@ dispersed as (
         max(squared.came) as came,
         max(squared.due) as due,
         max(squared.refund_per_return) as refund_per_return,
-        max(squared.came) / max(squared.due) as ratio,
-        sqrt(
-            max(squared.variance)
-            * greatest(
-                1,
-                percentile_cont(0.5) within group (order by earlier.square) / 0.4549
-            )
-        ) / max(squared.due) as ratio_error
+        max(squared.variance) as variance,
+        max(squared.deviate) as deviate,
+        0.37 * count(*) as freedom,
+        greatest(
+            1,
+            percentile_cont(0.5) within group (order by power(earlier.deviate, 2)) / 0.4549
+        ) as dispersion
     from squared
     inner join squared as earlier
         on
@@ -233,19 +234,26 @@ dispersed as (
             and squared.entity_id = earlier.entity_id
             and squared.week_no > earlier.week_no
             and earlier.week_no >= squared.week_no - {{ half_year }}
-            and earlier.square is not null
+            and earlier.deviate is not null
     where squared.due >= {{ policy_value('label_delay_min_returns') }}
     group by squared.source, squared.entity_type, squared.entity_id, squared.week_no
     having count(*) >= {{ policy_value('label_alert_min_weeks') }}
 
 ),
 
+-- a distance from a spread that is estimated itself follows Student's t; as the normal deviate that
+-- is as unlikely (Wallace 1959)
 judged as (
 
     select
         dispersed.*,
-        abs(dispersed.ratio - 1) as distance,
-        abs(dispersed.ratio - 1) / dispersed.ratio_error as z_score,
+        abs(dispersed.came / dispersed.due - 1) as distance,
+        sqrt(dispersed.variance * dispersed.dispersion) / dispersed.due as ratio_error,
+        (8 * dispersed.freedom + 1) / (8 * dispersed.freedom + 3)
+        * sqrt(
+            dispersed.freedom
+            * ln(1 + power(dispersed.deviate, 2) / dispersed.dispersion / dispersed.freedom)
+        ) as z_score,
         {{ policy_value('label_delay_change_percent') }} as change_percent,
         levels.z
     from dispersed
