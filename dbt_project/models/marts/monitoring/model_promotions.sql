@@ -143,15 +143,17 @@ final as (
                     ' lines of ', {{ period_text('slice_from', 'slice_to') }},
                     ', of which none had learnt the outcome, its log loss is ',
                     {{ nats_text('champion_log_loss') }}, '. A new level and slope gain ',
-                    {{ nats_text('recalibration_gain') }}, ' (', {{ nats_text('recalibration_gain_lo') }},
-                    ' to ', {{ nats_text('recalibration_gain_hi') }}, '); ', challenger, ' gains ',
+                    {{ nats_text('recalibration_gain') }}, ' (',
+                    {{ nats_text('recalibration_gain_lo') }}, ' to ',
+                    {{ nats_text('recalibration_gain_hi') }}, '); ', challenger, ' gains ',
                     {{ nats_text('gain') }}, ' (', {{ nats_text('gain_lo') }}, ' to ',
                     {{ nats_text('gain_hi') }}, '), beyond a new level and slope ',
                     {{ nats_text('gain_over_recalibrated') }}, ' (',
                     {{ nats_text('gain_over_recalibrated_lo') }}, ' to ',
                     {{ nats_text('gain_over_recalibrated_hi') }}, '), with a ROC-AUC of ',
-                    {{ nats_text('challenger_roc_auc') }}, ' against ', {{ nats_text('champion_roc_auc') }},
-                    '. Enough is ', {{ nats_text('min_gain') }}, ', and surely more than 0.'
+                    {{ nats_text('challenger_roc_auc') }}, ' against ',
+                    {{ nats_text('champion_roc_auc') }}, '. Enough is ',
+                    {{ nats_text('min_gain') }}, ', and surely more than 0.'
                 )
             when champion is null then concat('No model yet: ', reason, '.')
             else concat(champion, ' stayed: ', reason, '.')
