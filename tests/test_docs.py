@@ -105,7 +105,9 @@ def opened(chrome: Browser, page: Path, **options) -> tuple[Page, list[str]]:
     context.set_default_timeout(180_000)
     tab = context.new_page()
     problems: list[str] = []
-    tab.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    tab.on(
+        "console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else None
+    )
     tab.on("pageerror", lambda error: problems.append(str(error)))
     tab.on(
         "request",
@@ -146,9 +148,28 @@ def test_lineage_is_accessible(site: Site, chrome: Browser, options: dict) -> No
     assert found.violations_count == 0, found.generate_report()
 
 
+# icons that can be seen and name no drawing of the page
+LOST_ICONS = """() => [...document.querySelectorAll("use")].filter((icon) =>
+    icon.parentElement.getClientRects().length
+    && !(icon.href.baseVal.startsWith("#") && document.querySelector(icon.href.baseVal))).length"""
+
+
 def test_the_pages_of_dbt_open_from_disk_with_our_overview(site: Site, chrome: Browser) -> None:
     tab, problems = opened(chrome, site.folder / "index.html")
     tab.wait_for_selector("text=Where does each column come from?")
+    assert tab.locator("use >> visible=true").count() > 10
+    assert tab.evaluate(LOST_ICONS) == 0
     tab.click("text=marts.kpis_monthly >> nth=-1")
     tab.wait_for_selector("text=kpis_monthly")
-    assert [problem for problem in problems if problem.startswith("http")] == []
+    index = tab.url.split("#")[0]
+    exposure = next(iter(site.manifest["exposures"]))
+    source = next(iter(site.manifest["sources"]))
+    for place, text in [
+        (f"exposure/{exposure}", site.manifest["exposures"][exposure]["label"]),
+        (f"source/{source}", site.manifest["sources"][source]["name"]),
+        ("overview?g_v=1", "Where does each column come from?"),
+    ]:
+        tab.goto(f"{index}#!/{place}")
+        tab.wait_for_selector(f"text={text} >> visible=true")
+        assert tab.evaluate(LOST_ICONS) == 0, place
+    assert problems == []

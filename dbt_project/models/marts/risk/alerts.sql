@@ -383,12 +383,22 @@ final as (
             cast(named.window_days as string), ' days up to ',
             {{ period_text(week_end('named.end_week'), week_end('named.end_week')) }},
             ' have come back; ', {{ whole_number_text('named.expected') }},
-            ' were to be expected by then, ', named.compared_with, '. Chance allowed for that is ',
-            cast(cast(named.effect as decimal(9, 2)) as string), ' times as many',
+            ' were to be expected by then, ', named.compared_with, '. Held towards what is usual'
+            ' that is ', cast(cast(named.effect as decimal(9, 2)) as string), ' times as many',
+            case
+                when named.effect_lo > 1
+                    then concat(
+                        '; chance allowed for, at least ',
+                        cast(cast(named.effect_lo as decimal(9, 2)) as string)
+                    )
+                when named.effect_lo <= 1 then '; chance allowed for, perhaps no more'
+                else ''
+            end,
             case
                 when named.money_at_risk is not null
                     then concat(
-                        ', worth ', {{ whole_number_text('named.money_at_risk') }}, ' ',
+                        '. What is beyond is worth ',
+                        {{ whole_number_text('named.money_at_risk') }}, ' ',
                         sources.reporting_currency
                     )
                 else ''
@@ -406,7 +416,7 @@ final as (
                 else ''
             end,
             case named.entity_type
-                when 'seller' then 'Ask for the reasons in its returns; see seller_risk_factors.'
+                when 'seller' then 'Ask for the reasons of its returns; see the factors of its risk.'
                 when 'product' then 'Check description, size guide and quality before it sells on.'
                 when 'marketplace' then 'Look at deliveries and at what was changed for everybody.'
                 when 'all' then 'Look at deliveries and at what was changed everywhere.'

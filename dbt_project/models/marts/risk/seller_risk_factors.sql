@@ -106,7 +106,7 @@ final as (
                     then
                     concat(
                         ' of ', {{ whole_number_text('lines') }},
-                        ' lines come back, chance allowed for (so far ',
+                        ' lines will have come back in the end, held towards others (so far ',
                         {{ whole_number_text('events') }}, '); with the same goods and customers ',
                         {{ factor_text('peer_value') }}, ' do for others'
                     )
