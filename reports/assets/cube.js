@@ -117,7 +117,7 @@
         value: R.shortMoney(now.refund_amount, currency), raw: now.refund_amount,
         note: now.net_amount > 0 ? R.pct(now.refund_amount / now.net_amount) + " of what was sold" : null },
       cube.hasScores ? { label: "Expected cost of returns", metric: "return_cost", key: "expected_cost",
-        help: "Expected of these lines by order_return_scores.",
+        help: "Expected of these lines by their scores.",
         value: R.shortMoney(now.expected_cost, currency), raw: now.expected_cost,
         delta: relative("expected_cost", "down") } : null,
     ].filter(Boolean));
@@ -256,6 +256,37 @@
     }, options || {}));
   };
 
+  // ids of the sellers that sold what the filters let through in the window; null: nothing is filtered
+  R.soldBy = function (data) {
+    if (!["m", "s", "c"].some(R.chosen)) return null;
+    var chosen = R.chosen("s");
+    var ids = {};
+    R.members("s").forEach(function (member) {
+      var rate = member.id && (!chosen || chosen.key === member.key) && R.rate(data, { s: member.key });
+      if (rate && rate.lines > 0) ids[member.id] = true;
+    });
+    return ids;
+  };
+  // alerts about what the filters let through; a product has a category, but any seller or marketplace may sell it
+  R.alertsChosen = function (data) {
+    var sold = R.soldBy(data);
+    if (!sold) return data.alerts.list();
+    var m = R.chosen("m"), c = R.chosen("c"), s = R.chosen("s");
+    function is(member, name) { return !member || member.id === name; }
+    return data.alerts.list().filter(function (row) {
+      if (row.entity_type === "seller") return Boolean(sold[row.entity_id]);
+      if (s && row.entity_type !== "all") return false;
+      if (row.entity_type === "product") return is(c, row.category);
+      if (row.entity_type === "category") return is(c, row.entity_id);
+      if (row.entity_type === "marketplace") return is(m, row.entity_id);
+      if (row.entity_type === "category of a marketplace") {
+        return (!m || row.entity_id.indexOf(m.id + " / ") === 0)
+          && (!c || row.entity_id.slice(-(" / " + c.id).length) === " / " + c.id);
+      }
+      return true;
+    });
+  };
+
   // isShort: only since when and in which state, where the figures stand beside the list already
   R.alertList = function (content, alerts, options, isShort) {
     var h = R.h;
@@ -268,7 +299,15 @@
     var open = alerts.filter(function (row) { return row.status !== "closed" && row.status !== "watch"; });
     var watched = alerts.filter(function (row) { return row.status === "watch"; });
     var closed = alerts.filter(function (row) { return row.status === "closed"; });
-    var groups = [[open, 8, "open"], [watched, 5, "on the watch list"], [closed, 3, "closed"]];
+    var groups = [[open, 8, "open"], [watched, (options || {}).span === 12 ? 6 : 5, "on the watch list"], [closed, 3, "closed"]];
+    // the day up to which nearly all of them count is said once, above
+    var newest = alerts.reduce(function (last, row) { return row.window_end > last ? row.window_end : last; }, "");
+    var notes = isShort ? ["Alerts are tested once a week, on whole weeks; the figures above count to the last day."] : [
+      watched.length ? "Watch: probably too many, not beyond doubt." : "",
+      open.concat(watched).some(function (row) { return row.entity_type === "seller"; }) ? "Alerts are tested once a week on whole"
+        + " weeks, against the same weeks, marketplace and category; the risk of sellers is counted to the last day, against the same"
+        + " goods and customers. Their figures differ by that." : "",
+      (options || {}).also || ""];
     function item(row) {
       // of monitoring what is wrong says more than where
       var isMonitoring = row.monitor && row.monitor !== "risk" && row.monitor !== "jumps";
@@ -281,13 +320,14 @@
       var words = isShort || row.status === "closed"
         ? (row.status === "closed" ? "From " + R.day(row.first_seen_at) + " to " + R.day(row.last_seen_at)
           : (row.status === "watch" ? "On the watch list since " : "Open since ") + R.day(row.first_seen_at)
-            + (row.status === "watch" ? ": probably too many returns, not beyond doubt" : ""))
+            + (isShort && row.status === "watch" ? ": probably too many returns, not beyond doubt" : ""))
           + (isShort ? "" : atRisk(row, ", ")) + "."
         : isMonitoring || row.effect_lo === null ? R.cut(R.plain(row.sentence) + ".", 420)
-        : R.int(row.observed) + " of " + R.int(row.lines) + " lines of the " + R.int(row.window_days) + " days up to "
-          + R.day(row.window_end) + " have come back, where " + R.num(row.expected, 0) + " were to be expected: held towards others "
-          + R.num(row.effect) + " times as many, chance allowed for at least " + R.num(row.effect_lo) + atRisk(row, "; ") + "."
-          + (row.status === "watch" ? " Probably too many, not beyond doubt." : "");
+        : R.int(row.observed) + " of " + R.int(row.lines) + " lines of " + R.int(row.window_days)
+          + (row.window_end === newest ? " days" : " days up to " + R.day(row.window_end)) + " came back, where "
+          + R.num(row.expected, 0) + " were to be expected: chance allowed for, "
+          + (row.effect_lo > 1 ? "at least " + R.num(row.effect_lo) + " times as many" : "perhaps no more")
+          + atRisk(row, "; ") + ".";
       return h("li", { class: "statement " + (row.status === "closed" ? "info"
         : row.severity === "critical" && row.status !== "watch" ? "bad" : "watch") },
       h("p", { class: "head" }, page && R.hasPage(page)
@@ -296,14 +336,12 @@
       h("p", { class: "body" }, words));
     }
     R.card(content, Object.assign({ title: "Alerts", sub: R.plural(open.length, "open alert")
-        + (watched.length ? ", " + R.int(watched.length) + " on the watch list" : ""), span: 4,
+        + (watched.length ? ", " + R.int(watched.length) + " on the watch list" : "")
+        + (open.length + watched.length && !isShort ? ", up to " + R.day(newest) : ""), span: 4,
       sql: ["alerts"],
-      note: isShort ? "Alerts are tested once a week, on whole weeks; the figures above count to the last day."
-        : open.concat(watched).some(function (row) { return row.entity_type === "seller"; })
-        ? "Alerts are tested once a week on whole weeks, against the same weeks, marketplace and category; the risk of"
-          + " sellers is counted to the last day, against the same goods and customers. Their figures differ by that." : null,
+      note: notes.filter(Boolean).join(" ") || null,
       empty: alerts.length ? null : (R.coverage("alerts") || {}).status === "empty" ? R.why("alerts")
-        : "No alert in the weeks looked at.",
+        : "No alert in the weeks looked at" + (R.selection() === "everything" ? "." : " is about " + R.selection() + "."),
       table: { rows: alerts, columns: [
         { key: "entity_type", label: "Kind" }, { key: "entity_id", label: "Which" },
         { key: "status", label: "Status" }, { key: "first_seen_at", label: "First seen" },

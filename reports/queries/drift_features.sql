@@ -1,4 +1,5 @@
 select features.batch, features.feature, features.psi, features.ks_statistic, features.js_distance,
+    features.moved_share, features.quiet_limit,
     features.baseline_mean, features.current_mean, features.q_value, features.drift_score,
     features.severity, features.sentence
 from marts.drift_features as features

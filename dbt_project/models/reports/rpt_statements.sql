@@ -47,6 +47,8 @@ changes as (
 
     select
         *,
+        -- what follows the amount, which the headline says
+        replace(split_part(sentence, ' because ', -1), 'of timing: ', '') as reason,
         row_number() over (
             partition by source, driver = 'residual'
             order by abs(contribution) desc, driver, member
@@ -164,20 +166,53 @@ costly_categories as (
 
 ),
 
+since as (
+
+    select
+        source,
+        concat(
+            {{ month_name('min(period_start)') }}, ' ',
+            cast(extract(year from min(period_start)) as string)
+        ) as month_text
+    from months
+    group by source
+
+),
+
 reserves as (
 
     select * from {{ ref('refund_liability') }} where known_on = as_of_date and currency = 'all'
 
 ),
 
--- the next whole week
+-- from the day after the newest on: the next whole week, and before it what is left of this one
 forecasts as (
 
     select
         *,
-        row_number() over (partition by source order by week_start) as weeks_ahead
+        row_number() over (partition by source order by week_start) as weeks_ahead,
+        case
+            when first_day > week_start
+                then lead(first_day) over (partition by source order by week_start)
+        end as next_first_day,
+        case
+            when first_day > week_start
+                then lead(last_day) over (partition by source order by week_start)
+        end as next_last_day,
+        case
+            when first_day > week_start
+                then lead(expected_units) over (partition by source order by week_start)
+        end as next_units,
+        case
+            when first_day > week_start
+                then lead(expected_lo) over (partition by source order by week_start)
+        end as next_lo,
+        case
+            when first_day > week_start
+                then lead(expected_hi) over (partition by source order by week_start)
+        end as next_hi
     from {{ ref('return_forecast') }}
-    where known_on = as_of_date and category = 'all' and first_day = week_start
+    where known_on = as_of_date and category = 'all'
 
 ),
 
@@ -224,26 +259,26 @@ statements as (
             {{ share_text('months.projected_rate') }}
         ) as headline,
         concat(
-            {{ share_text('months.projected_rate') }}, ' of the lines sold in ',
-            {{ month_name('months.period_start') }}, ' ',
-            cast(extract(year from months.period_start) as string),
-            ' will have come back in the end (',
+            'Of the lines sold in ', {{ month_name('months.period_start') }}, ' ',
+            cast(extract(year from months.period_start) as string), ', ',
+            {{ share_text('months.projected_rate') }}, ' will have come back in the end (',
             {{ percent_text('months.projected_lo') }}, ' to ',
-            {{ share_text('months.projected_hi') }}, '); so far it is ',
-            {{ share_text('months.observed_rate') }}, ', because ',
+            {{ share_text('months.projected_hi') }}, '); so far ',
+            {{ share_text('months.observed_rate') }}, ', as ',
             {{ whole_number_text('100 * months.maturity') }}, ' % of the returns have arrived.',
             case
                 when months.before_rate is null then ''
                 else concat(
                         ' ', {{ month_name('months.before_start') }}, ': ',
-                        {{ share_text('months.before_rate') }}, '.',
+                        {{ share_text('months.before_rate') }},
                         case
                             when
                                 months.before_rate >= months.projected_lo
                                 and months.before_rate <= months.projected_hi
-                                then ' The difference is within what chance does.'
+                                then ', a difference within chance'
                             else ''
-                        end
+                        end,
+                        '.'
                     )
             end
         ) as sentence,
@@ -295,7 +330,9 @@ statements as (
                 else 'by returns of earlier sales'
             end
         ) as headline,
-        changes.sentence,
+        concat(
+            upper(substr(changes.reason, 1, 1)), substr(changes.reason, 2)
+        ) as sentence,
         {{ money('changes.contribution') }} as amount,
         changes.currency,
         'marketplace' as page,
@@ -373,16 +410,15 @@ statements as (
         case when risky_sellers.risk_tier = 'high' then 'bad' else 'watch' end as severity,
         concat('Call seller ', risky_sellers.seller_id) as headline,
         concat(
-            'Seller ', risky_sellers.seller_id,
             case
                 when risky_sellers.seller_name is null then ''
-                else concat(' (', risky_sellers.seller_name, ')')
+                else concat(risky_sellers.seller_name, ': ')
             end,
-            ': ', cast(risky_sellers.observed as string), ' of ',
+            cast(risky_sellers.observed as string), ' of ',
             cast(risky_sellers.compared_lines as string),
-            ' lines of the last 365 days have come back; with the same goods and customers others'
+            ' lines of the last 365 days have come back; others with the same goods and customers'
             ' would have ', {{ whole_number_text('risky_sellers.expected') }},
-            '. Chance allowed for, that is at least ',
+            '. Chance allowed for, at least ',
             cast(cast(risky_sellers.lo as decimal(9, 2)) as string), ' times as many.',
             case
                 when
@@ -426,14 +462,13 @@ statements as (
         'watch' as severity,
         concat('Look at product ', watched_products.entity_id) as headline,
         concat(
-            'Product ', watched_products.entity_id, ', on the watch list: ',
             {{ whole_number_text('watched_products.observed') }}, ' of ',
             {{ whole_number_text('watched_products.lines') }}, ' lines of the ',
             cast(watched_products.window_days as string), ' days up to ',
             {{ period_text('watched_products.window_end', 'watched_products.window_end') }},
-            ' have come back; ', {{ whole_number_text('watched_products.expected') }},
-            ' were to be expected by then. Probably too many, not beyond doubt: check its'
-            ' description, sizes and quality.'
+            ' have come back, where ', {{ whole_number_text('watched_products.expected') }},
+            ' were to be expected. Probably too many, not beyond doubt: check its description,'
+            ' sizes and quality.'
         ) as sentence,
         watched_products.money_at_risk as amount,
         watched_products.currency,
@@ -457,12 +492,12 @@ statements as (
             ' to act on before shipping'
         ) as headline,
         concat(
-            cast(flagged.orders as string),
-            ' orders that have not shipped are likely to come back, at an expected cost of ',
+            'Not shipped and likely to come back: ', cast(flagged.orders as string),
+            case when flagged.orders = 1 then ' order' else ' orders' end,
+            ', at an expected cost of ',
             {{ whole_number_text('flagged.expected_cost') }}, ' ',
             coalesce(costs.currency, ''), '. For ', cast(flagged.action_orders as string),
-            ' of them a question to the customer or a look at the parcel is worth more than it'
-            ' costs, by ', {{ whole_number_text('flagged.expected_gain') }}, ' ',
+            ' a question to the customer or a look at the parcel is worth more than it costs, by ', {{ whole_number_text('flagged.expected_gain') }}, ' ',
             coalesce(costs.currency, ''), ' in all.'
         ) as sentence,
         {{ money('flagged.expected_gain') }} as amount,
@@ -493,9 +528,17 @@ statements as (
             reserves.reporting_currency,
             ' of refunds are still to come for what was sold so far (',
             {{ whole_number_text('reserves.liability_lo') }}, ' to ',
-            {{ whole_number_text('reserves.liability_hi') }}, '). Goods worth ',
-            {{ whole_number_text('reserves.return_asset_amount') }}, ' ',
-            reserves.reporting_currency, ' come back with them.'
+            {{ whole_number_text('reserves.liability_hi') }}, ').',
+            case
+                when reserves.return_asset_amount > 0
+                    then
+                    concat(
+                        ' The goods that come back with them cost ',
+                        {{ whole_number_text('reserves.return_asset_amount') }}, ' ',
+                        reserves.reporting_currency, '.'
+                    )
+                else ''
+            end
         ) as sentence,
         {{ money('reserves.liability_amount') }} as amount,
         reserves.reporting_currency as currency,
@@ -511,16 +554,32 @@ statements as (
         forecasts.source,
         'money' as section,
         30 as place,
-        'returns of next week' as topic,
+        'returns of the next days' as topic,
         'info' as severity,
         concat(
-            'Expect ', {{ whole_number_text('forecasts.expected_units') }}, ' returned units'
+            'Expect ',
+            {{ whole_number_text('forecasts.expected_units + coalesce(forecasts.next_units, 0)') }},
+            ' returned units by ', {{ period_text(
+                'coalesce(forecasts.next_last_day, forecasts.last_day)',
+                'coalesce(forecasts.next_last_day, forecasts.last_day)',
+            ) }}
         ) as headline,
         concat(
-            'From ', {{ period_text('forecasts.first_day', 'forecasts.last_day') }}, ' ',
+            'At the warehouse, from ', {{ period_text('forecasts.first_day', 'forecasts.last_day') }},
+            ': ', {{ whole_number_text('forecasts.expected_units') }}, ' (',
             {{ whole_number_text('forecasts.expected_lo') }}, ' to ',
-            {{ whole_number_text('forecasts.expected_hi') }},
-            ' units are expected back at the warehouse.'
+            {{ whole_number_text('forecasts.expected_hi') }}, ')',
+            case
+                when forecasts.next_units is null then ''
+                else concat(
+                        '; from ',
+                        {{ period_text('forecasts.next_first_day', 'forecasts.next_last_day') }},
+                        ': ', {{ whole_number_text('forecasts.next_units') }}, ' (',
+                        {{ whole_number_text('forecasts.next_lo') }}, ' to ',
+                        {{ whole_number_text('forecasts.next_hi') }}, ')'
+                    )
+            end,
+            '.'
         ) as sentence,
         null as amount,
         null as currency,
@@ -543,12 +602,17 @@ statements as (
             ' beside the refunds'
         ) as headline,
         concat(
-            'Each returned line costs ',
+            case
+                when since.month_text is null then 'Each'
+                else concat('Sales since ', since.month_text, ': each')
+            end,
+            ' returned line costs ',
             cast(cast(costs.cost_per_returned_line as decimal(18, 2)) as string),
-            ' ', costs.currency, ' in shipping, handling, fees and markdown (',
+            ' ', costs.currency, ' (',
             cast(cast(costs.cost_per_returned_line_low as decimal(18, 2)) as string), ' to ',
             cast(cast(costs.cost_per_returned_line_high as decimal(18, 2)) as string),
-            '), ', {{ share_text('costs.return_cost_share') }}, ' of sales in all.',
+            ') in shipping, handling, fees and markdown; ',
+            {{ share_text('costs.return_cost_share') }}, ' of sales in all.',
             case
                 when costly_categories.entity_id is null then ''
                 else concat(
@@ -568,6 +632,8 @@ statements as (
         on
             costs.source = costly_categories.source
             and costly_categories.cost_rank = 1
+    left join since
+        on costs.source = since.source
     where costs.entity_type = 'all' and costs.return_cost_mid > 0
 
     union all
@@ -672,7 +738,7 @@ statements as (
                 then
                 concat(
                     cast(sources.partial_marts as string), ' of ', cast(sources.marts as string),
-                    ' are partial, most often for this reason: ', gaps.reason, '.'
+                    ' tables are partial, most often for this reason: ', gaps.reason, '.'
                 )
             else concat(
                     cast(sources.empty_marts as string), ' of ', cast(sources.marts as string),

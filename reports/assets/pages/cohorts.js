@@ -125,11 +125,10 @@ RETOUR.page("cohorts", [], function (content, data) {
   R.card(content, { title: "Late, or fewer?", sub: "whether returns stand still or the rate moves", span: 5, sql: ["delays"],
     empty: delays.length ? null : R.why("return_delays"),
     table: { rows: delays, columns: delayColumns(true) },
-    note: delays.length ? "Recent rate: returns so far over effective exposure, of the sales of the last four weeks of which at least"
-      + " 30 % of the returns have come. It asks whether something moved; the return rate of a month or window is the projected"
-      + " one, which counts all sales and weighs history. Interval: what chance alone allows the recent rate to differ by (90 %);"
-      + " rising or falling is said only of a difference of more than " + R.limit("rate_change_min_z") + " standard errors and "
-      + R.limit("rate_change_min_percent") + " % of the quarter before." : null,
+    note: delays.length ? "Recent rate: of the last four weeks of sales of which 30 % of the returns have come, in 90 % of cases within the"
+      + " interval by chance. It asks only whether something moved; the return rate of a month is the projected one. Rising or"
+      + " falling takes " + R.limit("rate_change_min_z") + " standard errors and " + R.limit("rate_change_min_percent")
+      + " % of the quarter before." : null,
     body: function (card) { card.appendChild(R.table(delayColumns(), delays, { caption: "Delays",
       rowClass: function (r) { return r.status === "on_time" ? null : "chosen"; } })); } });
   function delayColumns(plain) {
@@ -150,7 +149,8 @@ RETOUR.page("cohorts", [], function (content, data) {
     sql: ["forecast"], height: 270, empty: forecast.length ? null : R.why("return_forecast"),
     summary: "Units expected back: " + forecast.map(function (r) { return "week of " + R.day(r.first_day) + " "
       + R.int(r.expected_units) + " (" + R.int(r.expected_lo) + " to " + R.int(r.expected_hi) + ")"; }).join(", ") + ".",
-    note: "Lines: 90 % interval. The first week may have begun.",
+    note: "Lines: 90 % interval." + (forecast.length && forecast[0].first_day > forecast[0].week_start
+      ? " The first bar is the rest of its week, from " + R.day(forecast[0].first_day) + " on." : ""),
     table: { rows: forecast, columns: [{ key: "first_day", label: "From" }, { key: "last_day", label: "To" },
       { key: "expected_units", label: "Units", number: true, format: R.int },
       { key: "expected_lo", label: "from", number: true, format: R.int },

@@ -21,6 +21,8 @@ RETOUR.page("index", [], function (content, data) {
         { key: "headline", label: "Headline" }, { key: "sentence", label: "Sentence", long: true },
         { key: "amount", label: "Money", number: true, format: function (value, row) {
           return R.money(value, row.currency); } }] },
+      note: section === "do" && rows.length ? "Order: open alerts, sellers by how sure their excess is (at most three; the others are on the"
+        + " page Sellers), then what is only probable, then orders. Right: the money at stake." : null,
       body: function (card) {
         card.appendChild(h("ul", { class: "statements" }, rows.map(function (row) {
           var page = R.hasPage(row.page) ? row.page : null;
@@ -38,7 +40,7 @@ RETOUR.page("index", [], function (content, data) {
   }
 
   statements("changed", "What changed", null, 6);
-  statements("do", "What to do", "at most three sellers, the surest first; money at stake beside it", 6);
+  statements("do", "What to do", "the surest first", 6);
 
   // the last whole month beside the one before
   var kpis = data.kpis.list().filter(function (row) { return row.is_complete; });

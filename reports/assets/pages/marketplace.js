@@ -65,7 +65,7 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
     : one && one.id ? { entity_type: kind[filters[0]], entity_id: one.id } : null;
   var shownMonths = entity ? data.months.where(entity) : months();
   R.monthlyRate(content, shownMonths, {
-    span: 5, height: 200, sub: entity ? one ? R.name(one.label, 40) : "hatched: still to come"
+    span: 5, height: 250, sub: entity ? one ? R.name(one.label, 40) : "hatched: still to come"
       : R.selection() + "; with more than one filter "
         + (shownMonths.length ? "only since " + R.month(shownMonths[0].month) + " and " : "") + "without an interval", sql: entity ? ["months"] : ["sales", "rates"] },
   entity || cube.total(0, cube.days).lines ? null : "No lines in this selection.");
@@ -118,11 +118,14 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
   });
 
   // sellers that bring back more than their goods explain: of the year, as everywhere
-  var sellers = data.excess_sellers.list();
+  var sold = R.soldBy(data);
+  var sellers = data.excess_sellers.list().filter(function (row) { return !sold || sold[row.seller_id]; });
   R.card(content, {
     title: "Sellers with the most excess returns", span: sellers.length ? 7 : 12, sql: ["excess_sellers"],
-    sub: "against the same goods and customers of others, last 365 days",
-    empty: sellers.length ? null : R.why("seller_risk"),
+    sub: (sold ? "of those that sold " + R.selection() + " in the last " + w + " days; " : "")
+      + "against the same goods and customers of others, last 365 days",
+    empty: sellers.length ? null : data.excess_sellers.rows ? "No seller with excess returns sold " + R.selection()
+      + " in the last " + w + " days." : R.why("seller_risk"),
     note: sellers.length ? "Came back: of the lines sold in the last 365 days, so far. Times as many as expected: held towards others, the less was sold the more; behind it the interval. Money in "
       + R.currency(data) + "." : null,
     table: { rows: sellers, columns: sellerColumns(true) },
@@ -148,5 +151,6 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
       { key: "risk_tier", label: "Tier", cell: plain ? null : function (row) { return R.tier(row.risk_tier); } }].filter(Boolean);
   }
 
-  R.alertList(content, data.alerts.list(), { span: sellers.length ? 5 : 12 });
+  R.alertList(content, R.alertsChosen(data), { span: sellers.length ? 5 : 12, also: !sold ? "" : R.chosen("s")
+    ? "Only of what is chosen above and of the whole source." : "Only of what is chosen above; products by their category alone." });
 });

@@ -10,12 +10,21 @@ RETOUR.page("model", [], function (content, data) {
   }
   var confidence = R.limit("interval_confidence_percent");
 
+  // who scored the orders of the week that is judged
+  var decisions = data.promotions.list();
+  var health = data.model_health.where({ is_current: true })[0];
+  var used = health && decisions.filter(function (r) { return r.in_use_version && r.decided_on < health.week_start; })[0];
   if (champion) {
     var auc = metric(champion.model, "roc_auc"), precision = metric(champion.model, "precision");
     var recall = metric(champion.model, "recall"), off = metric(champion.model, "calibration_error");
     R.figures(content, [
       { label: "Champion", value: R.words(champion.model), key: "champion", raw: champion.model,
-        note: "trained " + R.day(champion.trained_on) },
+        help: "The best model there is now.", note: "trained " + R.day(champion.trained_on) },
+      used ? { label: "In use that week", value: R.words(used.in_use_version.split("@")[0]), key: "in_use", raw: used.in_use_version,
+        help: "The model that scored the orders of the week that is judged below, the last whole one.",
+        note: used.in_use_version === champion.model_version ? "the champion"
+          : "trained " + R.day(used.in_use_version.split("@")[1]) + (decisions[0].in_use_version === champion.model_version
+            ? "; the champion took over on " + R.day(decisions[0].decided_on) : "") } : null,
       { label: "Ranks rightly", help: "ROC-AUC: of a line that came back and one that did not, how often the first "
         + "got the higher probability; 50 % is chance. On later lines that the model had not seen.",
       value: R.pct(auc.value), key: "roc_auc", raw: auc.value, note: R.pct(auc.lo) + " to " + R.pct(auc.hi) },
@@ -26,8 +35,8 @@ RETOUR.page("model", [], function (content, data) {
       { label: "Recall", value: R.pct(recall.value), key: "recall", raw: recall.value,
         help: "Of the lines that came back, how many were said to.", note: R.pct(recall.lo) + " to " + R.pct(recall.hi) },
       { label: "Leak checks", value: R.int(champion.leak_checks_passed) + " of " + R.int(champion.leak_checks),
-        key: "leak_checks", raw: champion.leak_checks_passed, note: "passed" },
-    ]);
+        key: "leak_checks", raw: champion.leak_checks_passed, note: "of this model passed" },
+    ].filter(Boolean));
   }
   function known(v) { return v !== null && v !== undefined; }
 
@@ -36,7 +45,6 @@ RETOUR.page("model", [], function (content, data) {
   var weeks = batches.filter(function (r) { return r.batch_grain === "week" && r.severity !== "no reference"; });
   var newest = weeks[weeks.length - 1];
   var lines = [];
-  var health = data.model_health.where({ is_current: true })[0];
   if (health) {
     lines.push([health.status === "trust" ? "good" : health.status === "do not trust" ? "bad" : "watch",
       "This week: " + health.status, health.sentence]);
@@ -47,7 +55,7 @@ RETOUR.page("model", [], function (content, data) {
     lines.push([newest.severity === "critical" ? "bad" : newest.severity === "none" ? "good" : "watch",
       newest.severity === "none" ? "No drift in the data" : "Data: " + newest.severity + " drift", R.plain(newest.sentence) + "." + (newest.recommendation ? " " + R.plain(newest.recommendation) + "." : "")]);
   }
-  var promotion = data.promotions.list()[0];
+  var promotion = decisions[0];
   if (promotion) lines.push(["info", "Model of " + R.day(promotion.decided_on) + ": " + promotion.decision, promotion.sentence]);
   R.card(content, { title: "Can the model be trusted this week?", sql: ["model_health", "cards"],
     table: { rows: data.model_health.list().slice().reverse(), columns: [{ key: "week_start", label: "Week of" }, { key: "status", label: "Status" },
@@ -153,7 +161,7 @@ RETOUR.page("model", [], function (content, data) {
     } });
 
   // who was in use, and what was decided
-  var decided = data.promotions.list();
+  var decided = decisions;
   R.card(content, { title: "Which model is in use", sub: "decided at month-ends", span: 6, sql: ["promotions"],
     empty: decided.length ? null : missing("promotions", "model_promotions"),
     table: { rows: decided, columns: decidedColumns(true) },
@@ -167,6 +175,9 @@ RETOUR.page("model", [], function (content, data) {
   if (newest && data.drift_features.rows) {
     var moved = data.drift_features.list();
     R.card(content, { title: "What moved in the newest week", sql: ["drift_features"], table: { rows: moved, columns: driftColumns() },
+      note: "Severity compares each feature with what it did in quiet weeks of its own: return rates of brands and categories count up"
+        + " from week to week, so their PSI is large although nothing happened. Moved: the share of lines that would have to be others;"
+        + " usual: how much of that quiet weeks had.",
       body: function (card) { card.appendChild(R.table(driftColumns(), moved, { caption: "Features", limit: 8, sortable: true })); } });
   }
   // words have no mean, and no Kolmogorov-Smirnov distance
@@ -174,6 +185,7 @@ RETOUR.page("model", [], function (content, data) {
   function driftColumns() {
     return [{ key: "feature", label: "Feature", format: R.words },
       { key: "severity", label: "Severity" }, { key: "drift_score", label: "Score", number: true, format: function (v) { return R.num(v, 0); } },
+      { key: "moved_share", label: "Moved", number: true, format: R.pct }, { key: "quiet_limit", label: "Usual up to", number: true, format: R.pct },
       { key: "psi", label: "PSI", number: true, format: three }, { key: "ks_statistic", label: "KS", number: true, format: three },
       { key: "baseline_mean", label: "Mean before", number: true, format: mean }, { key: "current_mean", label: "Mean now", number: true, format: mean },
       { key: "q_value", label: "q", number: true, format: three }, { key: "sentence", label: "In words", long: true }];
@@ -312,12 +324,16 @@ RETOUR.page("model", [], function (content, data) {
 
   var leaks = data.leaks.list();
   var confusion = data.confusion.list()[0];
-  R.card(content, { title: "Leak checks", sub: "does a model know what it cannot know", span: 8, sql: ["leaks"], empty: leaks.length ? null : R.why("leak_checks"),
+  var tasks = [];
+  leaks.forEach(function (r) { if (tasks.indexOf(r.task) < 0) tasks.push(r.task); });
+  R.card(content, { title: "Leak checks", sub: "does a model know what it cannot know; " + tasks.sort().reverse().map(function (task) {
+    var own = leaks.filter(function (r) { return r.task === task; });
+    return R.int(own.filter(function (r) { return r.has_passed; }).length) + " of " + R.int(own.length) + " of " + task + " passed"; }).join(", "), span: 8, sql: ["leaks"], empty: leaks.length ? null : R.why("leak_checks"),
     table: { rows: leaks, columns: leakColumns() },
     body: function (card) { card.appendChild(R.table(leakColumns(), leaks, { caption: "Leak checks", limit: 4 })); } });
   function leakColumns() {
     return [{ key: "check_name", label: "Check", format: function (v, r) { return R.words(v) + ", " + r.task; } },
-      { key: "outcome", label: "Outcome" }, { key: "value", label: "Value", number: true, format: three }, { key: "detail", label: "What it counts", long: true }];
+      { key: "subject", label: "Of", format: R.words }, { key: "outcome", label: "Outcome" }, { key: "value", label: "Value", number: true, format: three }, { key: "detail", label: "What it counts", long: true }];
   }
   R.card(content, { title: "Hits and misses", sub: confusion ? "from a probability of " + R.pct(confusion.threshold, 0) + " on" : null, span: 4, sql: ["confusion"],
     empty: confusion ? null : R.why("model_confusion"),

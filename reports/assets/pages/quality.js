@@ -44,7 +44,7 @@ RETOUR.page("quality", [], function (content, data) {
     chart: function (element) {
       R.plot(element, function () {
         return [{ type: "bar", orientation: "h", x: top.map(function (r) { return r.rows; }),
-          y: top.map(function (r) { return R.label(R.words(r.reasons) + " (" + R.words(r.input_table).toLowerCase() + ")", 46); }),
+          y: top.map(function (r) { return R.label(R.words(r.reasons) + " (" + R.words(r.input_table).toLowerCase() + ")", 56); }),
           marker: { color: R.colour("accent") }, hovertemplate: "%{y}: %{x:,}<extra></extra>" }];
       }, { yaxis: { autorange: "reversed", type: "category" }, xaxis: { rangemode: "tozero", nticks: 5, tickformat: ",d" } });
     } });
@@ -54,10 +54,16 @@ RETOUR.page("quality", [], function (content, data) {
     empty: gaps.length ? null : "The source brings what every table needs.",
     table: { rows: coverage, columns: coverageColumns(true) },
     body: function (card) { card.appendChild(R.table(coverageColumns(false), gaps, { caption: "What is missing in the data", limit: 10 })); } });
+  // what is not all is not 100.0 %
+  function almost(share) {
+    var digits = 1;
+    while (share < 1 && digits < 3 && 100 * share >= 100 - 0.5 * Math.pow(10, -digits)) digits += 1;
+    return share < 1 && 100 * share >= 100 - 0.5 * Math.pow(10, -digits) ? "> 99.999 %" : R.pct(share, digits);
+  }
   function coverageColumns(plain) {
     return [{ key: "mart", label: "Table" }, { key: "status", label: "Status", cell: plain ? null : function (r) {
       return h("span", { class: "tag " + (r.status === "empty" ? "bad" : "watch") }, r.status); } },
-    { key: "fact_share", label: "Share covered", number: true, format: R.pct }, { key: "reason", label: "What is missing", long: true }];
+    { key: "fact_share", label: "Share covered", number: true, format: almost }, { key: "reason", label: "What is missing", long: true }];
   }
 
   // past projections: what was said thirty days after, and what came

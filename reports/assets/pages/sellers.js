@@ -91,7 +91,9 @@ RETOUR.page("sellers", ["w", "m", "s", "c"], function (content, data) {
         card.appendChild(R.table(columns(false), rows, { caption: "All sellers", sortable: true, limit: 18,
           rowClass: function (row) { return row.risk_tier === "insufficient data" ? "small" : null; } }));
       } });
-    R.alertList(content, data.alerts.where({ entity_type: "seller" }), { span: 12, title: "Alerts about sellers" });
+    R.alertList(content, R.alertsChosen(data).filter(function (row) { return row.entity_type === "seller"; }),
+      { span: 12, title: "Alerts about sellers", also: isPart ? "Only sellers that sold " + R.selection() + " in the last "
+        + R.window() + " days; the alerts are of all they sold." : "" });
   }
 
   function columns(plain) {

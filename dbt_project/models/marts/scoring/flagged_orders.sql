@@ -179,21 +179,19 @@ final as (
         cast(expected_gain as decimal(18, 4)) as expected_gain,
         cast(money_rank as bigint) as money_rank,
         concat(
-            'Of ',
+            case when is_actionable then 'Expected back: ' else 'Was expected back: ' end,
+            cast(cast(expected_returned_lines as decimal(18, 1)) as string), ' of ',
             cast(order_lines as string),
-            case when order_lines = 1 then ' line ' else ' lines ' end,
-            cast(cast(expected_returned_lines as decimal(18, 1)) as string),
-            case when is_actionable then ' is' else ' was' end,
-            ' expected to come back',
-            coalesce(
-                concat(
-                    ', at a cost of ', cast(cast(expected_cost as decimal(18, 2)) as string), ' ',
-                    reporting_currency
-                ),
-                ''
-            ),
+            case when order_lines = 1 then ' line' else ' lines' end,
+            case
+                when expected_cost is null then ''
+                else concat(
+                        ', at a cost of ', cast(cast(expected_cost as decimal(18, 2)) as string),
+                        ' ', reporting_currency
+                    )
+            end,
             '.',
-            coalesce(concat(' ', main_reason, '.'), ''),
+            case when main_reason is null then '' else concat(' ', main_reason, '.') end,
             case
                 when is_of_high_returner and coalesce(main_reason, '') not like '%sent back%'
                     then
