@@ -462,7 +462,7 @@ def test_the_watch_list_begins_with_the_most_money(
     page = opened.open(address(report, "marketplace"))
     card = card_of(page, "Alerts")
     items = card.locator(".statement", has=page.locator(".tag", has_text="watch"))
-    assert f"5 of {len(watched)} on the watch list" in card.inner_text()
+    assert f"6 of {len(watched)} on the watch list" in card.inner_text()
     card.get_by_role("button", name="Show more").first.click()
     heads = items.locator(".head").all_inner_texts()
     assert [head.split()[1] for head in heads] == [entity for _, entity, _ in watched]

@@ -320,11 +320,11 @@
 
   // ---- cards ----------------------------------------------------------------------------------
 
-  // options: title, sub, metric, span (1..12), chart(element), height, summary, table {columns, rows},
+  // options: title, sub, metric, span (1..12), rows (2: beside two others), chart(element), height, summary, table {columns, rows},
   // sql [dataset names], note, body(element), empty (a sentence instead of everything)
   R.card = function (parent, options) {
     var id = identifier("card");
-    var card = h("section", { class: "card span" + (options.span || 12), "aria-labelledby": id },
+    var card = h("section", { class: "card span" + (options.span || 12) + (options.rows === 2 ? " rows2" : ""), "aria-labelledby": id },
       h("h2", { id: id }, options.metric ? defined(options.title, options.metric) : options.title,
         options.sub ? h("span", { class: "sub" }, options.sub) : null));
     parent.appendChild(card);
@@ -553,14 +553,14 @@
     var size = isPrinting ? { width: plot.element.clientWidth,
       height: 0.85 * (parseInt(plot.element.style.minHeight, 10) || 280) } : { autosize: true };
     Plotly.react(plot.element, plot.traces(), Object.assign({
-      margin: { l: 8, r: 12, t: 10, b: 8 },
+      margin: { l: 8, r: 12, t: layout.showlegend ? 38 : 10, b: 8 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: R.colour("font"), size: 12.5, color: R.colour("text") },
       hoverlabel: { bgcolor: R.colour("card"), bordercolor: R.colour("line"),
         font: { color: R.colour("text"), family: R.colour("font") }, align: "left" },
       showlegend: false,
-      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", xanchor: "left",
-        font: { size: 12 } },
+      // at the top of the box, not of the drawing: when sizes change plotly would put it into the drawing
+      legend: { orientation: "h", x: 0, xanchor: "left", yref: "container", y: 1, yanchor: "top", font: { size: 12 } },
       bargap: 0.28, dragmode: false,
     }, layout, size, { xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis) }),
     { displayModeBar: false, locale: "en-US", doubleClick: false });
@@ -647,6 +647,9 @@
       h("button", { type: "button", class: "theme", "aria-label": "Light or dark",
         title: "Light or dark", onclick: toggleTheme }, h("span", { "aria-hidden": "true" }, "◐")),
     ]);
+    // on a phone the pages are wider than the screen: the current one is in sight
+    var nav = top.querySelector("nav"), current = nav.querySelector("[aria-current]");
+    if (current) nav.scrollLeft = current.offsetLeft + current.offsetWidth / 2 - nav.offsetLeft - nav.clientWidth / 2;
   }
 
   function toggleTheme() {

@@ -558,7 +558,9 @@ statements as (
         'info' as severity,
         concat(
             'Expect ',
-            {{ whole_number_text('forecasts.expected_units + coalesce(forecasts.next_units, 0)') }},
+            {{ whole_number_text(
+                'round(forecasts.expected_units, 0) + coalesce(round(forecasts.next_units, 0), 0)'
+            ) }},
             ' returned units by ', {{ period_text(
                 'coalesce(forecasts.next_last_day, forecasts.last_day)',
                 'coalesce(forecasts.next_last_day, forecasts.last_day)',

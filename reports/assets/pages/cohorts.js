@@ -35,8 +35,10 @@ RETOUR.page("cohorts", [], function (content, data) {
           }) };
       }), ages, "Customers", 0.75));
     },
-    note: "In per cent. Hatched: the month is not over, so nobody can say yet. Grey: fewer than "
-      + R.limit("report_small_lines") + " customers." });
+    note: "In per cent." + (rows.some(function (r) { return r.month_number > 0 && r.retention_rate === null; })
+      ? " Hatched: the month is not over, so nobody can say yet." : "")
+      + (rows.some(function (r) { return r.cohort_size < R.limit("report_small_lines"); }) ? " Grey: fewer than "
+      + R.limit("report_small_lines") + " customers." : "") });
 
   // how returns arrive
   var curve = data.completion.list();

@@ -13,9 +13,9 @@ RETOUR.page("index", [], function (content, data) {
     money: reason("refund_liability", "No refund is still to come."),
     trust: "Nothing can be said about this source.",
   };
-  function statements(section, title, sub, span) {
+  function statements(section, title, sub, span, height) {
     var rows = data.statements.where({ section: section });
-    R.card(content, { title: title, sub: sub, span: span, sql: ["statements"],
+    R.card(content, { title: title, sub: sub, span: span, rows: height, sql: ["statements"],
       empty: rows.length ? null : nothing[section],
       table: { rows: rows, columns: [
         { key: "headline", label: "Headline" }, { key: "sentence", label: "Sentence", long: true },
@@ -40,7 +40,8 @@ RETOUR.page("index", [], function (content, data) {
   }
 
   statements("changed", "What changed", null, 6);
-  statements("do", "What to do", "the surest first", 6);
+  statements("do", "What to do", "the surest first", 6, 2);
+  statements("money", "What it is worth", null, 6);
 
   // the last whole month beside the one before
   var kpis = data.kpis.list().filter(function (row) { return row.is_complete; });
@@ -138,13 +139,11 @@ RETOUR.page("index", [], function (content, data) {
       + "Timing: returns of earlier sales. The axis does not begin at zero." : null,
   });
 
-  statements("money", "What it is worth", null, 4);
-
   // cost by category
   var since = data.months_all.rows ? data.months_all.list()[0].month : null;
   var costs = data.costs.list().filter(function (row) { return row.return_cost_mid > 0; }).slice(0, 12);
   R.card(content, {
-    title: "What returns cost, by category", metric: "return_cost", span: 8,
+    title: "What returns cost, by category", metric: "return_cost", span: 7,
     sub: "beside the refunds; of all sales in the data" + (since ? ", " + R.month(since) + " to "
       + R.month(R.source.as_of_date) : ""), sql: ["costs"],
     empty: costs.length ? null : R.why("return_costs"), height: 90 + 28 * costs.length,
@@ -175,5 +174,5 @@ RETOUR.page("index", [], function (content, data) {
     },
   });
 
-  statements("trust", "What can be trusted", null, 12);
+  statements("trust", "What can be trusted", null, 5);
 });

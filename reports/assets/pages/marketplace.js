@@ -117,11 +117,14 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
         return " " + R.cut(row.marketplace, 40) + ": " + R.plain(row.insufficient_reason).toLowerCase() + "."; }).join(""),
   });
 
-  // sellers that bring back more than their goods explain: of the year, as everywhere
   var sold = R.soldBy(data);
+  R.alertList(content, R.alertsChosen(data), { span: 12, also: !sold ? "" : R.chosen("s")
+    ? "Only of what is chosen above and of the whole source." : "Only of what is chosen above; products by their category alone." });
+
+  // sellers that bring back more than their goods explain: of the year, as everywhere
   var sellers = data.excess_sellers.list().filter(function (row) { return !sold || sold[row.seller_id]; });
   R.card(content, {
-    title: "Sellers with the most excess returns", span: sellers.length ? 7 : 12, sql: ["excess_sellers"],
+    title: "Sellers with the most excess returns", sql: ["excess_sellers"],
     sub: (sold ? "of those that sold " + R.selection() + " in the last " + w + " days; " : "")
       + "against the same goods and customers of others, last 365 days",
     empty: sellers.length ? null : data.excess_sellers.rows ? "No seller with excess returns sold " + R.selection()
@@ -131,7 +134,7 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
     table: { rows: sellers, columns: sellerColumns(true) },
     body: function (card) {
       card.appendChild(R.table(sellerColumns(false), sellers, { caption: "Sellers with the most excess returns",
-        limit: 15, sortable: true, rowClass: function (row) {
+        limit: 10, sortable: true, rowClass: function (row) {
           return row.risk_tier === "insufficient data" ? "small" : null; } }));
     },
   });
@@ -150,7 +153,4 @@ RETOUR.page("marketplace", ["w", "m", "s", "c"], function (content, data) {
         return plain ? R.money(v, row.currency) : R.money(v); } },
       { key: "risk_tier", label: "Tier", cell: plain ? null : function (row) { return R.tier(row.risk_tier); } }].filter(Boolean);
   }
-
-  R.alertList(content, R.alertsChosen(data), { span: sellers.length ? 5 : 12, also: !sold ? "" : R.chosen("s")
-    ? "Only of what is chosen above and of the whole source." : "Only of what is chosen above; products by their category alone." });
 });

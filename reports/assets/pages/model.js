@@ -28,8 +28,8 @@ RETOUR.page("model", [], function (content, data) {
       { label: "Ranks rightly", help: "ROC-AUC: of a line that came back and one that did not, how often the first "
         + "got the higher probability; 50 % is chance. On later lines that the model had not seen.",
       value: R.pct(auc.value), key: "roc_auc", raw: auc.value, note: R.pct(auc.lo) + " to " + R.pct(auc.hi) },
-      { label: "Probabilities are off by", value: known(off.value) ? R.num(100 * off.value, 1) + " points" : "–",
-        key: "calibration_error", raw: off.value, help: "Mean difference between what was said and what came, over ten bins." },
+      { label: "Off by", value: known(off.value) ? R.num(100 * off.value, 1) + "\u00a0points" : "–",
+        key: "calibration_error", raw: off.value, help: "Of the probabilities: mean difference between what was said and what came, over ten bins." },
       { label: "Precision", value: R.pct(precision.value), key: "precision", raw: precision.value,
         help: "Of the lines that were said to come back, how many did.", note: R.pct(precision.lo) + " to " + R.pct(precision.hi) },
       { label: "Recall", value: R.pct(recall.value), key: "recall", raw: recall.value,
@@ -56,7 +56,9 @@ RETOUR.page("model", [], function (content, data) {
       newest.severity === "none" ? "No drift in the data" : "Data: " + newest.severity + " drift", R.plain(newest.sentence) + "." + (newest.recommendation ? " " + R.plain(newest.recommendation) + "." : "")]);
   }
   var promotion = decisions[0];
-  if (promotion) lines.push(["info", "Model of " + R.day(promotion.decided_on) + ": " + promotion.decision, promotion.sentence]);
+  if (promotion) lines.push(["info", "Model of " + R.day(promotion.decided_on) + ": " + promotion.decision,
+    promotion.in_use_version ? "From then on " + promotion.in_use_version + " scores new orders; why stands below, at Which model is in use."
+      : promotion.sentence]);
   R.card(content, { title: "Can the model be trusted this week?", sql: ["model_health", "cards"],
     table: { rows: data.model_health.list().slice().reverse(), columns: [{ key: "week_start", label: "Week of" }, { key: "status", label: "Status" },
       { key: "lines", label: "Lines", number: true, format: R.int },

@@ -44,9 +44,11 @@ RETOUR.page("quality", [], function (content, data) {
     chart: function (element) {
       R.plot(element, function () {
         return [{ type: "bar", orientation: "h", x: top.map(function (r) { return r.rows; }),
-          y: top.map(function (r) { return R.label(R.words(r.reasons) + " (" + R.words(r.input_table).toLowerCase() + ")", 56); }),
+          // two bars of one name would be one: on a phone the table stands in front
+          y: top.map(function (r) { return R.isNarrow() ? R.label(R.words(r.input_table) + ": " + R.words(r.reasons).toLowerCase(), 27)
+            : R.label(R.words(r.reasons) + " (" + R.words(r.input_table).toLowerCase() + ")", 56); }),
           marker: { color: R.colour("accent") }, hovertemplate: "%{y}: %{x:,}<extra></extra>" }];
-      }, { yaxis: { autorange: "reversed", type: "category" }, xaxis: { rangemode: "tozero", nticks: 5, tickformat: ",d" } });
+      }, { yaxis: { autorange: "reversed", type: "category" }, xaxis: { rangemode: "tozero", nticks: 4, tickformat: ",d", tickangle: 0 } });
     } });
 
   var gaps = coverage.filter(function (r) { return r.status !== "complete"; });
