@@ -474,6 +474,87 @@ def test_the_watch_list_begins_with_the_most_money(
     assert place < next(i for i, head in enumerate(heads) if "to act on" in head)
 
 
+def test_alerts_and_sellers_obey_the_filters(
+    report: Path, opened: Opened, published: Path
+) -> None:
+    page = opened.open(address(report, "marketplace"))
+    everything = card_of(page, "Alerts").inner_text()
+    with duckdb.connect(str(published), read_only=True) as marts:
+        for chosen in ({"w": 90, "m": "bazaar", "c": "electronics"}, {"w": 30, "m": "agora"}):
+            sellers = marts.execute(
+                "with sold as (select distinct seller_id from marts.order_lines"
+                " where is_sale and age_days < $w and marketplace = $m"
+                " and ($c is null or category = $c))"
+                " select entity_id, entity_id in (from sold) from marts.alerts"
+                " where entity_type = 'seller' and monitor = 'risk' and status <> 'closed'"
+                " union all select entity_id, $c is null or category = $c from marts.alerts"
+                " inner join marts.products on entity_id = product_id"
+                " where entity_type = 'product' and status <> 'closed'"
+                " union all select seller_id, seller_id in (from sold) from marts.seller_risk"
+                " where window_days = 365 and excess_returns > 0",
+                {"c": None} | chosen,
+            ).fetchall()
+            assert {is_chosen for _, is_chosen in sellers} == {True, False}
+            choose(page, chosen)
+            for card in ("Alerts", "Sellers with the most excess returns"):
+                while card_of(page, card).get_by_role("button", name="Show more").count():
+                    card_of(page, card).get_by_role("button", name="Show more").first.click()
+            shown = " ".join(
+                card_of(page, card).inner_text()
+                for card in ("Alerts", "Sellers with the most excess returns")
+            )
+            for entity, is_chosen in sellers:
+                assert (entity in shown) == is_chosen, (chosen, entity)
+    choose(page, {"s": "S00020"})
+    alerts = card_of(page, "Alerts").inner_text()
+    assert "Seller S00020" in alerts and "Seller S00017" not in alerts
+    assert "Product" not in alerts and "Product" in everything
+    # the list of sellers shows no alert of those it does not list
+    page = opened.open(address(report, "sellers", "w=90&m=corner&c=beauty"))
+    listed = card_of(page, "All sellers").inner_text()
+    for head in card_of(page, "Alerts about sellers").locator(".head").all_inner_texts():
+        assert head.split()[1] in listed
+
+
+def test_a_legend_stays_above_its_drawing(report: Path, opened: Opened) -> None:
+    page = opened.open(address(report, "marketplace", "w=90&m=bazaar&c=electronics"))
+    below = """() => [...document.querySelectorAll(".chart")].filter(chart => {
+        const legend = chart.querySelector("g.legend");
+        return legend && legend.getBoundingClientRect().bottom
+            > chart.getBoundingClientRect().top + chart._fullLayout._size.t;
+    }).length"""
+    assert page.locator("g.legend").count() >= 2
+    for width, height in ((1360, 900), (1000, 700), (390, 844), (1360, 2400)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(300)
+        screens.until(page, f"({below})() === 0", seconds=30)
+
+
+def test_the_model_of_the_week_stands_beside_the_champion(
+    report: Path, opened: Opened, published: Path
+) -> None:
+    page = opened.open(address(report, "model"))
+    with duckdb.connect(str(published), read_only=True) as marts:
+        # whoever scored the lines of the week
+        (versions,) = marts.execute(
+            "select list(distinct model_version) from marts.order_return_scores as scores"
+            " inner join marts.order_lines as lines using (source, order_line_id)"
+            " inner join marts.model_health as weeks on weeks.is_current"
+            " and lines.ordered_date between weeks.week_start and weeks.week_end"
+        ).fetchone()
+    (shown,) = versions
+    figure = page.locator(".figure", has=page.locator(".value[data-key=in_use]"))
+    assert figure.locator(".value").get_attribute("data-value") == shown
+    checks = card_of(page, "Leak checks").locator("tbody tr").all_inner_texts()
+    assert len(set(checks)) == len(checks)
+
+
+def test_what_is_not_complete_is_not_all(report: Path, opened: Opened) -> None:
+    page = opened.open(address(report, "quality"))
+    shares = card_of(page, "What is missing in the data").locator("td.number").all_inner_texts()
+    assert shares and not any(share.startswith("100") for share in shares)
+
+
 def test_a_selection_without_lines_says_so(report: Path, opened: Opened, published: Path) -> None:
     page = opened.open(address(report, "marketplace", "w=7&m=corner&s=S00055&c=beauty"))
     assert page.locator(".value[data-key=lines]").get_attribute("data-value") == "0"
@@ -544,6 +625,14 @@ def test_the_overview_says_what_the_marts_say(
             "select seller_id from marts.seller_risk where window_days = 365"
             " and risk_tier in ('high', 'elevated') order by lo desc limit 3"
         ).fetchall()
+        # from the first day after the data on, and to the end of the next whole week
+        first, last, units = marts.execute(
+            "select min(first_day)::varchar, max(last_day), sum(round(expected_units))::int"
+            " from marts.return_forecast where category = 'all' and known_on = as_of_date"
+            " and week_start <= as_of_date + 7"
+        ).fetchone()
+    assert first == "2026-07-01"
+    assert f"Expect {units} returned units by {last.day} July 2026" in text
     assert f"{100 * rate:.1f} %" in text
     assert f"Set aside {liability:,.0f} EUR" in text
     for (seller,) in sellers:

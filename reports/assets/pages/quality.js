@@ -42,13 +42,18 @@ RETOUR.page("quality", [], function (content, data) {
       { key: "example_row", label: "row", number: true }] },
     note: rejected.length ? "The rows themselves are in marts.rejected_rows, personal columns pseudonymised." : null,
     chart: function (element) {
+      // by place, not by name: two names that are cut alike stay two bars
+      var places = top.map(function (r, i) { return i; });
       R.plot(element, function () {
-        return [{ type: "bar", orientation: "h", x: top.map(function (r) { return r.rows; }),
-          // two bars of one name would be one: on a phone the table stands in front
-          y: top.map(function (r) { return R.isNarrow() ? R.label(R.words(r.input_table) + ": " + R.words(r.reasons).toLowerCase(), 27)
-            : R.label(R.words(r.reasons) + " (" + R.words(r.input_table).toLowerCase() + ")", 56); }),
-          marker: { color: R.colour("accent") }, hovertemplate: "%{y}: %{x:,}<extra></extra>" }];
-      }, { yaxis: { autorange: "reversed", type: "category" }, xaxis: { rangemode: "tozero", nticks: 4, tickformat: ",d", tickangle: 0 } });
+        return [{ type: "bar", orientation: "h", x: top.map(function (r) { return r.rows; }), y: places,
+          customdata: top.map(function (r) { return R.label(R.words(r.reasons) + " (" + R.words(r.input_table).toLowerCase() + ")", 90); }),
+          marker: { color: R.colour("accent") }, hovertemplate: "%{customdata}: %{x:,}<extra></extra>" }];
+      }, function () {
+        return { yaxis: { autorange: "reversed", tickvals: places, ticktext: top.map(function (r) {
+          return R.isNarrow() ? R.label(R.words(r.reasons), 27)
+            : R.label(R.words(r.reasons) + " (" + R.words(r.input_table).toLowerCase() + ")", 56); }), showgrid: false, zeroline: false },
+        xaxis: { rangemode: "tozero", nticks: 4, tickformat: ",d", tickangle: 0 } };
+      });
     } });
 
   var gaps = coverage.filter(function (r) { return r.status !== "complete"; });

@@ -416,7 +416,8 @@ final as (
                 else ''
             end,
             case named.entity_type
-                when 'seller' then 'Ask for the reasons of its returns; see the factors of its risk.'
+                when 'seller'
+                    then 'Ask for the reasons of its returns; see the factors of its risk.'
                 when 'product' then 'Check description, size guide and quality before it sells on.'
                 when 'marketplace' then 'Look at deliveries and at what was changed for everybody.'
                 when 'all' then 'Look at deliveries and at what was changed everywhere.'
