@@ -105,9 +105,7 @@ def opened(chrome: Browser, page: Path, **options) -> tuple[Page, list[str]]:
     context.set_default_timeout(180_000)
     tab = context.new_page()
     problems: list[str] = []
-    tab.on(
-        "console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else None
-    )
+    tab.on("console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else None)
     tab.on("pageerror", lambda error: problems.append(str(error)))
     tab.on(
         "request",

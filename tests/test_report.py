@@ -474,9 +474,7 @@ def test_the_watch_list_begins_with_the_most_money(
     assert place < next(i for i, head in enumerate(heads) if "to act on" in head)
 
 
-def test_alerts_and_sellers_obey_the_filters(
-    report: Path, opened: Opened, published: Path
-) -> None:
+def test_alerts_and_sellers_obey_the_filters(report: Path, opened: Opened, published: Path) -> None:
     page = opened.open(address(report, "marketplace"))
     everything = card_of(page, "Alerts").inner_text()
     with duckdb.connect(str(published), read_only=True) as marts:
