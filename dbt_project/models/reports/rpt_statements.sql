@@ -497,7 +497,9 @@ statements as (
             ', at an expected cost of ',
             {{ whole_number_text('flagged.expected_cost') }}, ' ',
             coalesce(costs.currency, ''), '. For ', cast(flagged.action_orders as string),
-            ' a question to the customer or a look at the parcel is worth more than it costs, by ', {{ whole_number_text('flagged.expected_gain') }}, ' ',
+            ' a question to the customer or a look at the parcel is worth more than it costs,'
+            ' by ',
+            {{ whole_number_text('flagged.expected_gain') }}, ' ',
             coalesce(costs.currency, ''), ' in all.'
         ) as sentence,
         {{ money('flagged.expected_gain') }} as amount,
@@ -567,8 +569,9 @@ statements as (
             ) }}
         ) as headline,
         concat(
-            'At the warehouse, from ', {{ period_text('forecasts.first_day', 'forecasts.last_day') }},
-            ': ', {{ whole_number_text('forecasts.expected_units') }}, ' (',
+            'At the warehouse, from ',
+            {{ period_text('forecasts.first_day', 'forecasts.last_day') }}, ': ',
+            {{ whole_number_text('forecasts.expected_units') }}, ' (',
             {{ whole_number_text('forecasts.expected_lo') }}, ' to ',
             {{ whole_number_text('forecasts.expected_hi') }}, ')',
             case
