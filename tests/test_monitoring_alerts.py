@@ -124,7 +124,7 @@ def test_the_pace_of_returns_by_hand(marts: Connection) -> None:
     )
     # Student's t with as many degrees as the squares are worth whose median is the spread
     exact = 2 * stats.t.sf(abs(deviate_of(week)) / np.sqrt(dispersion), 0.37 * len(squares))
-    assert found[4] == pytest.approx(exact, rel=0.01)
+    assert found[4] == pytest.approx(exact, rel=0.03)
 
 
 def test_calibration_by_hand(marts: Connection) -> None:
