@@ -146,6 +146,22 @@ def judge(
     return table | {"": np.array([row[1:] for row in found], dtype=float)}
 
 
+def _stepped(connection: duckdb.DuckDBPyConnection, values: NDArray, known: NDArray) -> NDArray:
+    """The values as the steps they are counted in, each as the mean of what is known in it."""
+    project = drift_models.project_of(ROOT)
+    quartiles = (*np.nanquantile(known, (0.25, 0.5, 0.75)), np.nanstd(known))
+    (grid,) = drift_models.grids(connection, project, [tuple(map(float, quartiles))])
+    cells = connection.execute(
+        "select value from policy_parameters where policy_name = 'drift_cells_per_spread'"
+    ).fetchall()[0][0]
+    cell = drift_models.cell_of(project, "nullif(value, 'nan'::double)", grid, cells)
+    rows = {"place": np.arange(len(values)), "value": values}  # noqa: F841 - read by the query
+    return connection.execute(
+        f"select coalesce(avg(nullif(value, 'nan'::double)) over (partition by {cell}), 'nan') "
+        "as value from rows order by place"
+    ).fetchnumpy()["value"]
+
+
 def _add_cells(
     connection: duckdb.DuckDBPyConnection,
     name: str,
@@ -160,8 +176,7 @@ def _add_cells(
     """Count the values of one feature on one side of each run."""
     is_number = values.dtype.kind == "f"
     if is_number and lines > EXACT:
-        step = drift_models.step_of(float(np.nanstd(known)), 20)
-        values = np.round(values / step) * step
+        values = _stepped(connection, values, known)
     members, codes = np.unique(values, return_inverse=True)
     totals = np.zeros((run.max() + 1 - run.min(), len(members)))
     np.add.at(totals, (run - run.min(), codes[row]), times)

@@ -246,6 +246,7 @@ def drift_command(
         source=source,
         label=label,
         ignore=ignore,
+        ops=path.parent / "ops",
     )
     drift.show(check, click.echo)
     if not dry_run:

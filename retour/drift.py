@@ -7,20 +7,23 @@ Counts the values of every column and runs the very models that watch the weeks 
 import codecs
 import datetime as dt
 import gzip
+import hashlib
+import json
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
 
-from retour.drift_models import CHECKS, MODELS, prepare, run_models, step_of
+from retour.drift_models import CHECKS, MODELS, cell_of, grids, prepare, project_of, run_models
 from retour.errors import RetourError
+from retour.rendering import Project
 from retour.settings import did_you_mean
 
 GRAIN = "check"
-# above so many rows values are counted in steps, as in the warehouse
+# above so many rows values are counted in steps, as in the warehouse, of the quartiles of as many
 EXACT_ROWS = 100_000
 # a text with more members than this, most of them rare, names a row and is no category
 MOST_MEMBERS = 1_000
@@ -57,6 +60,9 @@ class Check:
     columns: tuple[Column, ...]
     label: str | None
     notes: tuple[str, ...] = ()
+    source: str = "files"
+    # which file each batch is
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self, sql: str) -> list[dict]:
         """The rows of a query as dicts."""
@@ -75,21 +81,25 @@ def check(
     label: str | None = None,
     ignore: Sequence[str] = (),
     connection: duckdb.DuckDBPyConnection | None = None,
+    ops: Path | None = None,
 ) -> Check:
     """Compare batches with a baseline: paths of CSV or Parquet files, or tables of the warehouse.
+
+    `ops` is where earlier checks were left: a name that stands for another file there is not used.
 
     Raises RetourError with a sentence about what cannot be read or compared.
     """
     connection = connection or duckdb.connect()
-    names = _names(batches)
+    files = _names(batches, _known_files(ops, source) if ops else {})
     attached = [_attach(connection, name, warehouse) for name in (baseline, *batches)]
     for number, relation in enumerate(attached):
         connection.execute(f"create view side_{number} as select * from {relation}")
     prepare(connection, root)
     try:
-        return _check(
-            connection, (baseline, *names), root=root, source=source, label=label, ignore=ignore
+        found = _check(
+            connection, (baseline, *files), root=root, source=source, label=label, ignore=ignore
         )
+        return replace(found, source=source, files={k: v for k, v in files.items() if v})
     # a file that is broken behind the lines that told its types
     except (duckdb.ConversionException, duckdb.InvalidInputException) as error:
         raise RetourError(f"A file cannot be read to its end: {_said(error)}") from error
@@ -139,7 +149,7 @@ def _check(
     if not compared:
         reasons = "; ".join(f"{column.name}: {column.reason}" for column in columns)
         raise RetourError(f"Nothing in {baseline} can be compared ({reasons}).")
-    count_cells(connection, compared, found, source=source, outcomes=outcomes)
+    count_cells(connection, compared, found, root=root, source=source, outcomes=outcomes)
     today = dt.datetime.now(dt.UTC).date()
     for number, batch in enumerate(names[1:], start=1):
         for part, period in (("batch", number), ("reference", 0)):
@@ -163,6 +173,7 @@ def count_cells(
     columns: Sequence[Column],
     found: Sequence[Mapping[str, str]],
     *,
+    root: Path,
     source: str,
     outcomes: Iterable[str] = (),
 ) -> None:
@@ -174,11 +185,17 @@ def count_cells(
         connection.execute(f"select count(*) from side_{number}").fetchall()[0][0]
         for number in range(len(found))
     )
-    steps = _steps(connection, columns, found) if rows > EXACT_ROWS else {}
+    project = project_of(root)
+    cells = _steps(connection, project, columns, found) if rows > EXACT_ROWS else {}
     for column in columns:
-        for number, types in enumerate(found):
-            known_only = column.name in outcomes
-            _count(connection, column, types, number, steps.get(column.name), source, known_only)
+        _count(
+            connection,
+            column,
+            found,
+            cells.get(column.name),
+            source,
+            known_only=column.name in outcomes,
+        )
 
 
 def append(check: Check, ops: Path) -> Path:
@@ -197,11 +214,12 @@ def append(check: Check, ops: Path) -> Path:
     ]
     file = folder / f"{check_id}.parquet"
     scratch = file.with_suffix(".writing")
+    files = json.dumps({"source": check.source, "files": dict(check.files)})
     check.connection.execute(
         f"copy (select {quoted(check_id)} as check_id, "
         f"{quoted(moment.isoformat(timespec='microseconds'))} as checked_at, "
         f"{', '.join(columns)} from int_drift_judged order by batch, feature) "
-        f"to {quoted(str(scratch))} (format parquet)"
+        f"to {quoted(str(scratch))} (format parquet, kv_metadata {{files: {quoted(files)}}})"
     )
     scratch.replace(file)
     return file
@@ -400,46 +418,69 @@ def _value(column: Column, types: Mapping[str, str]) -> str:
 
 def _steps(
     connection: duckdb.DuckDBPyConnection,
+    project: Project,
     columns: Sequence[Column],
     found: Sequence[Mapping[str, str]],
-) -> dict[str, float]:
-    """The step in which the values of each number are counted, from the baseline."""
+) -> dict[str, list[str]]:
+    """SQL: the number of the step of each number on each side, from a sample of the baseline."""
     numbers = [column for column in columns if column.kind == "number"]
     if not numbers:
         return {}
-    selected = ", ".join(f"stddev_pop({_value(column, found[0])})" for column in numbers)
-    deviations = connection.execute(f"select {selected} from side_0").fetchall()[0]
+    values = ", ".join(
+        f"{_value(column, found[0])} as c{place}" for place, column in enumerate(numbers)
+    )
+    selected = ", ".join(
+        f"quantile_cont(c{place}, [0.25, 0.5, 0.75]), stddev_pop(c{place})"
+        for place in range(len(numbers))
+    )
+    row = connection.execute(
+        f"select {selected} from (select {values} from side_0) "
+        f"using sample reservoir({EXACT_ROWS} rows) repeatable (42)"
+    ).fetchall()[0]
+    quartiles = [
+        (*(row[at] or (None, None, None)), row[at + 1]) for at in range(0, 2 * len(numbers), 2)
+    ]
     cells = connection.execute(
-        "select value from policy_parameters where policy_name = 'drift_cells_per_sd'"
+        "select value from policy_parameters where policy_name = 'drift_cells_per_spread'"
     ).fetchall()[0][0]
     return {
-        column.name: step_of(deviation, cells)
-        for column, deviation in zip(numbers, deviations, strict=True)
+        column.name: [cell_of(project, _value(column, types), grid, cells) for types in found]
+        for column, grid in zip(numbers, grids(connection, project, quartiles), strict=True)
     }
 
 
 def _count(
     connection: duckdb.DuckDBPyConnection,
     column: Column,
-    types: Mapping[str, str],
-    number: int,
-    step: float | None,
+    found: Sequence[Mapping[str, str]],
+    cells: Sequence[str] | None,
     source: str,
-    known_only: bool = False,
+    *,
+    known_only: bool,
 ) -> None:
-    value = _value(column, types)
-    if column.kind == "category":
-        shown = ("cast(null as double)", value, "cast(null as double)")
-    elif step:
-        shown = (f"round({value} / {step!r}) * {step!r}", "cast(null as varchar)", f"sum({value})")
+    """Count the values of a column on all sides; a step stands for the mean of what is in it."""
+    is_number = column.kind == "number"
+    sides = []
+    for number, types in enumerate(found):
+        value = _value(column, types)
+        sides.append(
+            f"select date '{_period(number)}' as period_start, "
+            f"{cells[number] if cells else value} as cell, count(*) as lines, "
+            f"count({value}) as known, "
+            f"{f'sum({value})' if is_number else 'cast(null as double)'} as total "
+            f"from side_{number} "
+            + (f"where {value} is not null " if known_only else "")
+            + "group by all"
+        )
+    if cells:
+        shown = "sum(total) over step / sum(known) over step, cast(null as varchar)"
     else:
-        shown = (value, "cast(null as varchar)", f"sum({value})")
+        shown = "cell, cast(null as varchar)" if is_number else "cast(null as double), cell"
     connection.execute(
-        f"insert into int_drift_cells select {quoted(source)}, '{GRAIN}', "
-        f"date '{_period(number)}', {quoted(column.name)}, '{column.kind}', "
-        f"{shown[0]}, {shown[1]}, count(*), {shown[2]} from side_{number} "
-        + (f"where {value} is not null " if known_only else "")
-        + "group by all"
+        f"insert into int_drift_cells select {quoted(source)}, '{GRAIN}', period_start, "
+        f"{quoted(column.name)}, '{column.kind}', {shown}, lines, total "
+        f"from ({' union all '.join(sides)})"
+        + (" window step as (partition by cell)" * bool(cells))
     )
 
 
@@ -447,15 +488,22 @@ def _period(number: int) -> str:
     return (dt.date(2000, 1, 1) + dt.timedelta(days=number)).isoformat()
 
 
-def _names(batches: Sequence[str]) -> list[str]:
-    """Names of batches: of a file with its folder, since each month has an orders.csv."""
-    names: list[str] = []
+def _names(batches: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
+    """Names of batches, with the files they stand for, if they are files.
+
+    A file is called by its folder, too, since each month has an orders.csv; if another file was
+    checked under that name, in this run or an earlier one (`known`), by a hash of its path as well.
+    """
+    names: dict[str, str] = {}
     for batch in batches:
         path = Path(batch)
-        name = batch
+        name, place = batch, ""
         if path.is_file():
             path = path.resolve()
+            place = str(path)
             name = "/".join(filter(None, (path.parent.name, ENDINGS.sub("", path.name))))
+            if (known | names).get(name, place) != place:
+                name = f"{name} {hashlib.sha256(place.encode()).hexdigest()[:8]}"
         if COMPUTED.match(name):
             raise RetourError(
                 f"'{name}' is what the marts call a week or day of a source: rename {batch}."
@@ -464,8 +512,24 @@ def _names(batches: Sequence[str]) -> list[str]:
         while unique in names:
             number += 1
             unique = f"{name} {number}"
-        names.append(unique)
+        names[unique] = place
     return names
+
+
+def _known_files(ops: Path, source: str) -> dict[str, str]:
+    """Which file the name of a batch stands for, from what earlier checks left."""
+    known: dict[str, str] = {}
+    with duckdb.connect() as connection:
+        for file in sorted((ops / CHECKS).glob("*.parquet")):
+            rows = connection.execute(
+                "select decode(value) from parquet_kv_metadata(?) where decode(key) = 'files'",
+                [_literal(str(file))],
+            ).fetchall()
+            for (text,) in rows:
+                said = json.loads(text)
+                if said["source"] == source:
+                    known = said["files"] | known
+    return known
 
 
 def _state(

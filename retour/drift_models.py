@@ -1,6 +1,7 @@
 """The models that watch a warehouse for drift, run without dbt on tables of cells."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -21,6 +22,7 @@ OTHERS = {
     "int_drift_comparisons": "source varchar, batch varchar, batch_grain varchar, "
     "batch_start date, batch_end date, as_of_date date, reference varchar, part varchar, "
     "period_grain varchar, period_start date",
+    "int_drift_weeks": "source varchar, week_start_date date, moved_share double",
     "int_drift_cells": "source varchar, period_grain varchar, period_start date, "
     "feature varchar, kind varchar, value double, member varchar, lines double, "
     "value_total double",
@@ -40,19 +42,40 @@ def prepare(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
     connection.execute(f"create or replace table {CHECKS} ({LOG_TABLES[CHECKS]})")
 
 
+@cache
+def project_of(root: Path) -> Project:
+    """The macros and models; nothing of drift in files is drawn by the seed."""
+    return Project(root, {"random_seed": 42})
+
+
 def run_models(
     connection: duckdb.DuckDBPyConnection, root: Path, models: Sequence[str] = MODELS
 ) -> None:
     """Run the models on int_drift_cells and int_drift_comparisons, each into a table."""
-    project = Project(root, {"random_seed": 42})
+    project = project_of(root)
     for model in models:
         connection.execute(f"create or replace table {model} as {project.model(model)}")
 
 
-def step_of(deviation: float | None, cells: int) -> float:
-    """1, 2 or 5 times a power of ten, at most the deviation over `cells` (macro drift_step)."""
-    raw = round(deviation or 0, 9) / cells
-    if not raw > 0:
-        return 1.0
-    power = 10.0 ** int(f"{raw:e}".split("e")[1])
-    return power * (5 if raw >= 5 * power else 2 if raw >= 2 * power else 1)
+def grids(
+    connection: duckdb.DuckDBPyConnection,
+    project: Project,
+    quartiles: Sequence[tuple[float | None, ...]],
+) -> list[tuple[float, float]]:
+    """Centre and spread of the steps of each number, of its quartiles and standard deviation."""
+    spread = project.text("{{ drift_spread('q1', 'q2', 'q3', 'deviation') }}")
+    found = []
+    for row in quartiles:
+        found += connection.execute(
+            "select round(coalesce(q2, 0) / spread) * spread, spread from ("
+            f"select q2, {spread} as spread from (select ?::double as q1, ?::double as q2, "
+            "?::double as q3, ?::double as deviation))",
+            list(row),
+        ).fetchall()
+    return found
+
+
+def cell_of(project: Project, value: str, grid: tuple[float, float], cells: int) -> str:
+    """SQL: the number of the step that a value falls into."""
+    centre, spread = grid
+    return project.names["drift_cell"](value, f"({centre!r})", repr(spread), cells).strip()

@@ -129,7 +129,10 @@ def test_what_was_said_in_a_week_stays_when_later_weeks_come(demo: Build, tmp_pa
             """
         )
     models = (
-        *(f"int_drift_{name}" for name in ("comparisons", "cells", "statistics", "judged")),
+        *(
+            f"int_drift_{name}"
+            for name in ("cells", "weeks", "comparisons", "statistics", "judged")
+        ),
         "drift_features",
         *(f"int_alert_{name}" for name in ("entities", "sales", "weeks", "spreads")),
         *(f"int_alert_candidates_{name}" for name in ("risk", "jumps", "drift", "labels", "model")),

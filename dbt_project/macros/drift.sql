@@ -21,6 +21,28 @@
     ]) }}
 {%- endmacro %}
 
+{#- What is known when a week ends and says nothing of the past: that moves with a shop's age. -#}
+{% macro drift_steady() -%}
+    {{ return([
+        'is_guest', 'basket_lines', 'basket_units', 'basket_value', 'basket_share', 'quantity',
+        'same_product_lines', 'same_category_lines', 'unit_price', 'discount_share', 'order_hour',
+        'promised_days', 'category', 'marketplace', 'country', 'channel', 'payment_method',
+        'deep_discount', 'late_delivery', 'rating'
+    ]) }}
+{%- endmacro %}
+
+{#- What all lines of an order have in common. -#}
+{% macro drift_of_orders() -%}
+    {{ return([
+        'is_guest', 'customer_orders_before', 'customer_lines_before',
+        'customer_returned_lines_before', 'customer_return_rate',
+        'customer_days_since_first_order', 'customer_days_since_order',
+        'customer_days_since_return', 'customer_rating', 'basket_lines', 'basket_units',
+        'basket_value', 'order_hour', 'promised_days', 'customer_type', 'country', 'channel',
+        'payment_method', 'late_delivery', 'delivery_days'
+    ]) }}
+{%- endmacro %}
+
 {#- The same as a category. -#}
 {% macro drift_categories() -%}
     {{ return([
@@ -112,25 +134,46 @@
     end
 {%- endmacro %}
 
-{#- The step in which values are counted: 1, 2 or 5 times a power of ten, at most the standard
-    deviation over `cells`; whole numbers of a small spread stay what they are. -#}
-{% macro drift_step(deviation, cells) -%}
-    {%- set raw -%}
-    (round({{ deviation }}, 9) / {{ cells }})
+{#-
+  Values are counted in steps that are fine where values are and wider further out: so many to each
+  doubling of 1 + the distance from the centre in spreads. Spread: the smaller of the distances of
+  the quartiles from the median (of what the lower or the upper half has in common, the other one),
+  as a power of two, so that a few more lines seldom change it ...
+-#}
+{% macro drift_spread(quartile_1, median, quartile_3, deviation) -%}
+    {%- set spread -%}
+    coalesce(
+        least(
+            coalesce(nullif({{ quartile_3 }} - {{ median }}, 0), {{ median }} - {{ quartile_1 }}),
+            coalesce(nullif({{ median }} - {{ quartile_1 }}, 0), {{ quartile_3 }} - {{ median }})
+        ),
+        0
+    )
     {%- endset -%}
-    {%- set power -%}
-    power(cast(10 as double), floor(log10({{ raw }})))
-    {%- endset -%}
-    case
-        when {{ raw }} > 0
-            then
-                {{ power }} * case
-                    when {{ raw }} >= 5 * {{ power }} then 5
-                    when {{ raw }} >= 2 * {{ power }} then 2
-                    else 1
-                end
-        else 1
-    end
+    power(
+        cast(2 as double),
+        floor(
+            round(
+                log2(
+                    case
+                        when {{ spread }} > 0 then {{ spread }}
+                        when {{ deviation }} > 0 then {{ deviation }}
+                        else 1
+                    end
+                ), 9
+            )
+        )
+    )
+{%- endmacro %}
+
+{#- ... and the number of the step that a value falls into. -#}
+{% macro drift_cell(value, centre, spread, cells) -%}
+    cast(
+        round(
+            {{ cells }} * sign({{ value }} - {{ centre }})
+            * log2(1 + abs({{ value }} - {{ centre }}) / {{ spread }}), 0
+        ) as bigint
+    )
 {%- endmacro %}
 
 {#- 15.0 % of a share or of percent, else 1,234 or 4.56: a mean of a row of drift_features with its
@@ -147,37 +190,32 @@
 {#-
   Shifts that drift_false_alarms injects into quiet lines: prices up by a tenth against the product's
   own past, one line in ten of another category, discounts of 61 % on average, deliveries three days
-  later, one line in twenty of a category that was never sold. Each line is drawn by what it holds,
-  so that no two engines differ.
+  later, one line in twenty of a category that was never sold. Which lines is drawn by their hash, so
+  that no two engines differ.
 -#}
 {% macro drift_shifts() -%}
-    {%- set chance = hash_share(
-        "concat('shift ', cast(unit_price_no as string), cast(basket_value_no as string), country)"
-    ) -%}
+    {%- set chance = hash_share("concat('shift ', order_line_id)") -%}
     {{ return([
         {
             'shift': 'price up by 10 %', 'period_grain': 'shift one',
-            'feature': 'price_to_product', 'kind': 'number',
-            'value': 'round(1.1 * cast(price_to_product_no as double), 0) * price_to_product_step',
-        },
-        {
-            'shift': 'other category mix', 'period_grain': 'shift one',
-            'feature': 'category', 'kind': 'category',
-            'value': "case when " ~ chance ~ " < 0.1 then first_category else category end",
+            'feature': 'price_to_product', 'value': 'round(1.1 * price_to_product, 9)',
         },
         {
             'shift': 'discount to 61 %', 'period_grain': 'shift one',
-            'feature': 'discount_share', 'kind': 'number',
-            'value': 'round(0.41 + 0.4 * ' ~ chance ~ ', 2)',
+            'feature': 'discount_share', 'value': 'round(0.41 + 0.4 * ' ~ chance ~ ', 2)',
         },
         {
             'shift': 'delivery 3 days later', 'period_grain': 'shift one',
-            'feature': 'delivery_days', 'kind': 'number',
-            'value': 'cast(delivery_days_no as double) * delivery_days_step + 3',
+            'feature': 'delivery_days', 'value': 'delivery_days + 3',
+        },
+        {
+            'shift': 'other category mix', 'period_grain': 'shift one',
+            'feature': 'category',
+            'value': "case when " ~ chance ~ " < 0.1 then first_category else category end",
         },
         {
             'shift': 'a new category', 'period_grain': 'shift two',
-            'feature': 'category', 'kind': 'category',
+            'feature': 'category',
             'value': "case when " ~ chance ~ " < 0.05 then '(never sold before)' else category end",
         },
     ]) }}

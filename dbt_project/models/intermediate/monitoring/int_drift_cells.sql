@@ -1,7 +1,10 @@
 -- How often each value of each feature occurs in each week, and in each of the last days: all that
 -- a comparison needs, in a table whose size does not grow with the lines.
 
-{%- set outcomes = ['late_delivery', 'rating'] %}
+{%- set outcomes = ['deep_discount', 'late_delivery', 'rating'] %}
+{%- set numbers = drift_numbers() | reject('in', outcomes) | list %}
+{%- set shifts = drift_shifts() %}
+{%- set shifted = shifts | map(attribute='feature') | list %}
 
 with features as (
 
@@ -22,10 +25,76 @@ limits as (
         {{ policy_value('drift_days') }} as judged_days,
         {{ policy_value('drift_deep_discount_percent') }} as deep_discount_percent,
         {{ policy_value('drift_delivery_wait_days') }} as delivery_wait_days,
-        {{ policy_value('drift_cells_per_sd') }} as cells_per_sd,
+        {{ policy_value('drift_cells_per_spread') }} as cells,
         {{ policy_value('drift_recent_weeks') }} as recent_weeks,
         {{ policy_value('drift_resamples') }} as resamples,
         {{ policy_value('drift_resample_lines') }} as resample_lines
+
+),
+
+origins as (
+
+    select
+        source,
+        min(ordered_date) as first_date
+    from features
+    group by source
+
+),
+
+-- steps are those of the first half year, for ever: later lines change nothing that was counted
+first_lines as (
+
+    select features.*
+    from features
+    inner join origins
+        on features.source = origins.source
+    where {{ days_between('origins.first_date', 'features.ordered_date') }} < 182
+
+),
+
+quartiles as (
+
+    select
+        source
+    {%- for feature in numbers %}
+    {%- set value = 'cast(' ~ ('cast(is_guest as int)' if feature == 'is_guest' else feature)
+        ~ ' as double)' %}
+        {%- for quartile in [1, 2, 3] %},
+        percentile_cont({{ quartile / 4 }}) within group (order by {{ value }})
+            as {{ feature }}_{{ quartile }}
+        {%- endfor %},
+        stddev_pop({{ value }}) as {{ feature }}_deviation
+    {%- endfor %}
+    from first_lines
+    group by source
+
+),
+
+spreads as (
+
+    select
+        source
+    {%- for feature in numbers %},
+        coalesce({{ feature }}_2, 0) as {{ feature }}_median,
+        {{ drift_spread(
+            feature ~ '_1', feature ~ '_2', feature ~ '_3', feature ~ '_deviation'
+        ) }} as {{ feature }}_spread
+    {%- endfor %}
+    from quartiles
+
+),
+
+grids as (
+
+    select
+        source
+    {%- for feature in numbers %},
+        {{ feature }}_spread,
+        round({{ feature }}_median / {{ feature }}_spread, 0) * {{ feature }}_spread
+            as {{ feature }}_centre
+    {%- endfor %}
+    from spreads
 
 ),
 
@@ -58,7 +127,27 @@ periods as (
 monitored as (
 
     select
-        periods.*,
+        periods.source,
+        periods.order_line_id,
+        periods.period_grain,
+        periods.period_start,
+        periods.as_of_date,
+        periods.label_is_returned,
+        periods.label_maturity,
+        {%- for feature in drift_categories() %}
+        periods.{{ feature }},
+        {%- endfor %}
+        {%- for feature in numbers if feature != 'is_guest' %}
+        cast(periods.{{ feature }} as double) as {{ feature }},
+        {%- endfor %}
+        cast(cast(periods.is_guest as int) as double) as is_guest,
+        {%- for feature in numbers %}
+        {{ drift_cell(
+            'cast(cast(periods.is_guest as int) as double)' if feature == 'is_guest'
+            else 'cast(periods.' ~ feature ~ ' as double)',
+            'grids.' ~ feature ~ '_centre', 'grids.' ~ feature ~ '_spread', 'limits.cells'
+        ) }} as {{ feature }}_cell,
+        {%- endfor %}
         case
             when 100 * periods.discount_share >= limits.deep_discount_percent then 1.0
             when periods.discount_share is not null then 0.0
@@ -72,56 +161,9 @@ monitored as (
         {{ days_between('periods.period_end', 'periods.as_of_date') }} >= limits.delivery_wait_days
             as is_delivery_known
     from periods
+    inner join grids
+        on periods.source = grids.source
     cross join limits
-
-),
-
--- whole numbers with a small spread and shares with few values stay as they are
-steps as (
-
-    select
-        features.source,
-    {%- for feature in drift_numbers() if feature not in outcomes + ['deep_discount'] %}
-        {{ drift_step(
-            'stddev_pop(cast(cast(features.' ~ feature ~ ' as int) as double))'
-            if feature == 'is_guest'
-            else 'stddev_pop(cast(features.' ~ feature ~ ' as double))',
-            'max(limits.cells_per_sd)'
-        ) }} as {{ feature }}_step
-    {{- ',' if not loop.last }}
-    {%- endfor %}
-    from features
-    cross join limits
-    group by features.source
-
-),
-
-stepped as (
-
-    select
-        monitored.source,
-        monitored.order_line_id,
-        monitored.period_grain,
-        monitored.period_start,
-        monitored.as_of_date,
-        {%- for feature in drift_categories() %}
-        monitored.{{ feature }},
-        {%- endfor %}
-        {%- for feature in drift_numbers() if feature not in outcomes + ['deep_discount'] %}
-        {%- set value = 'monitored.' ~ feature -%}
-        {%- if feature == 'is_guest' -%}
-        {%- set value = 'cast(monitored.is_guest as int)' -%}
-        {%- endif %}
-        cast(round({{ value }} / steps.{{ feature }}_step, 0) as bigint) as {{ feature }}_no,
-        cast({{ value }} as double) as {{ feature }},
-        steps.{{ feature }}_step,
-        {%- endfor %}
-        monitored.deep_discount,
-        monitored.late_delivery,
-        monitored.is_delivery_known
-    from monitored
-    inner join steps
-        on monitored.source = steps.source
 
 ),
 
@@ -129,17 +171,17 @@ stepped as (
 pooled as (
 
     select
-        stepped.*,
-        row_number() over (partition by stepped.source order by stepped.order_line_id) - 1
+        monitored.*,
+        row_number() over (partition by monitored.source order by monitored.order_line_id) - 1
             as line_no,
-        count(*) over (partition by stepped.source) as pool_lines,
-        min(stepped.category) over (partition by stepped.source) as first_category
-    from stepped
+        count(*) over (partition by monitored.source) as pool_lines,
+        min(monitored.category) over (partition by monitored.source) as first_category
+    from monitored
     cross join limits
     where
-        stepped.period_grain = 'week'
-        and stepped.is_delivery_known
-        and {{ days_between('stepped.period_start', 'stepped.as_of_date') }}
+        monitored.period_grain = 'week'
+        and monitored.is_delivery_known
+        and {{ days_between('monitored.period_start', 'monitored.as_of_date') }}
         < 7 * limits.recent_weeks + limits.delivery_wait_days
 
 ),
@@ -184,48 +226,11 @@ draws as (
 
 ),
 
-{%- set columns = drift_categories() + ['deep_discount', 'late_delivery'] -%}
-{%- for feature in drift_numbers() if feature not in outcomes + ['deep_discount'] -%}
-{%- do columns.extend([feature ~ '_no', feature, feature ~ '_step']) -%}
-{%- endfor %}
-
-laid_out as (
+drawn as (
 
     select
-        source,
-        period_grain,
-        period_start,
-        {%- for column in columns %}
-        {{ column }},
-        {%- endfor %}
-        is_delivery_known,
-        cast(null as string) as first_category
-    from stepped
-
-    union all
-
-    select
-        source,
-        'pool' as period_grain,
-        cast('2000-01-01' as date) as period_start,
-        {%- for column in columns %}
-        {{ column }},
-        {%- endfor %}
-        is_delivery_known,
-        first_category
-    from pooled
-
-    union all
-
-    select
-        pooled.source,
-        'resample' as period_grain,
-        {{ date_of('draws.run_no') }} as period_start,
-        {%- for column in columns %}
-        pooled.{{ column }},
-        {%- endfor %}
-        pooled.is_delivery_known,
-        pooled.first_category
+        pooled.*,
+        {{ date_of('draws.run_no') }} as drawn_start
     from draws
     inner join pooled
         on
@@ -234,60 +239,28 @@ laid_out as (
 
 ),
 
-counted as (
+{%- set columns = drift_categories() + ['deep_discount', 'late_delivery'] + numbers %}
+{%- for feature in numbers %}
+{%- do columns.append(feature ~ '_cell') %}
+{%- endfor %}
 
-    {%- for feature in drift_numbers() if feature not in outcomes + ['deep_discount'] %}
+laid_out as (
 
-    select
-        source,
-        period_grain,
-        period_start,
-        '{{ feature }}' as feature,
-        'number' as kind,
-        cast({{ feature }}_no as double) * max({{ feature }}_step) as value,
-        cast(null as string) as member,
-        cast(count(*) as double) as lines,
-        cast(sum({{ exact(feature) }}) as double) as value_total
-    from laid_out
-    {%- if feature == 'delivery_days' %}
-    where is_delivery_known
-    {%- endif %}
-    group by source, period_grain, period_start, {{ feature }}_no
-
-    union all
-    {%- endfor %}
-    {%- for feature in ['deep_discount', 'late_delivery'] %}
+    {%- for period_grain, period_start, relation in [
+        ('period_grain', 'period_start', 'monitored'),
+        ("'pool'", "cast('2000-01-01' as date)", 'pooled'),
+        ("'resample'", 'drawn_start', 'drawn'),
+    ] %}
 
     select
         source,
-        period_grain,
-        period_start,
-        '{{ feature }}' as feature,
-        'number' as kind,
-        {{ feature }} as value,
-        cast(null as string) as member,
-        cast(count(*) as double) as lines,
-        cast(sum({{ feature }}) as double) as value_total
-    from laid_out
-    where {{ feature }} is not null
-    group by source, period_grain, period_start, {{ feature }}
-
-    union all
-    {%- endfor %}
-    {%- for feature in drift_categories() %}
-
-    select
-        source,
-        period_grain,
-        period_start,
-        '{{ feature }}' as feature,
-        'category' as kind,
-        cast(null as double) as value,
-        {{ feature }} as member,
-        cast(count(*) as double) as lines,
-        cast(null as double) as value_total
-    from laid_out
-    group by source, period_grain, period_start, {{ feature }}
+        {{ period_grain }} as period_grain,
+        {{ period_start }} as period_start,
+        {%- for column in columns %}
+        {{ column }},
+        {%- endfor %}
+        is_delivery_known
+    from {{ relation }}
     {%- if not loop.last %}
 
     union all
@@ -296,31 +269,92 @@ counted as (
 
 ),
 
--- the same draws after something happened: what has to be found
-shifted as (
+{%- for feature in shifted | unique %}
 
-    {%- for shift in drift_shifts() %}
+-- ... also after something happened, which has to be found
+lines_of_{{ feature }} as (
+
+    {%- set columns = ['source', 'period_grain', 'period_start', 'is_delivery_known', feature] %}
+    {%- if feature in numbers %}
+    {%- do columns.append(feature ~ '_cell') %}
+    {%- endif %}
+
+    select
+        {{ columns | join(',\n        ') }}
+    from laid_out
+
+    union all
 
     select
         source,
-        '{{ shift.period_grain }}' as period_grain,
+        'shift pool' as period_grain,
         period_start,
-        '{{ shift.feature }}' as feature,
-        '{{ shift.kind }}' as kind,
-        {%- if shift.kind == 'number' %}
-        {{ shift.value }} as value,
+        {{ columns[3:] | join(',\n        ') }}
+    from laid_out
+    where period_grain = 'pool'
+
+    {%- for shift in shifts if shift.feature == feature %}
+
+    union all
+
+    select
+        drawn.source,
+        '{{ shift.period_grain }}' as period_grain,
+        drawn.drawn_start as period_start,
+        drawn.is_delivery_known,
+        {{ shift.value }} as {{ feature }}
+        {%- if feature in numbers %},
+        {{ drift_cell(
+            shift.value, 'grids.' ~ feature ~ '_centre', 'grids.' ~ feature ~ '_spread',
+            'limits.cells'
+        ) }} as {{ feature }}_cell
+        {%- endif %}
+    from drawn
+    inner join grids
+        on drawn.source = grids.source
+    cross join limits
+    {%- endfor %}
+
+),
+
+{%- endfor %}
+
+-- a step stands for the mean of the lines that fall into it
+counted as (
+
+    {%- for feature in numbers + ['deep_discount', 'late_delivery'] + drift_categories() %}
+    {%- set is_number = feature not in drift_categories() %}
+    {%- set cell = feature ~ '_cell' if feature in numbers else feature %}
+
+    select
+        source,
+        period_grain,
+        period_start,
+        '{{ feature }}' as feature,
+        {%- if feature in numbers %}
+        'number' as kind,
+        cast(sum(sum({{ exact(feature) }})) over (partition by source, {{ cell }}) as double)
+        / sum(count({{ feature }})) over (partition by source, {{ cell }}) as value,
+        cast(null as string) as member,
+        {%- elif is_number %}
+        'number' as kind,
+        {{ feature }} as value,
         cast(null as string) as member,
         {%- else %}
+        'category' as kind,
         cast(null as double) as value,
-        {{ shift.value }} as member,
+        {{ feature }} as member,
         {%- endif %}
         cast(count(*) as double) as lines,
-        cast(null as double) as value_total
-    from laid_out
-    where
-        period_grain = 'resample'
-        and {{ shift.feature }} is not null
-    group by source, period_start, {{ shift.value }}
+        {{ 'cast(sum(' ~ exact(feature) ~ ') as double)' if is_number else 'cast(null as double)' }}
+            as value_total
+    from {{ 'lines_of_' ~ feature if feature in shifted else 'laid_out' }}
+    {%- if feature == 'delivery_days' %}
+    where is_delivery_known
+    {%- elif feature in outcomes %}
+    where {{ feature }} is not null
+    {%- endif %}
+    group by source, period_grain, period_start, {{ cell }}
     {%- if not loop.last %}
 
     union all
@@ -375,10 +409,6 @@ returned as (
 final as (
 
     select * from counted
-
-    union all
-
-    select * from shifted
 
     union all
 

@@ -12,6 +12,12 @@ with days as (
 
 ),
 
+odd_weeks as (
+
+    select * from {{ ref('int_drift_weeks') }}
+
+),
+
 -- a week is judged when it is over; the first one counts if its Monday has sales
 weeks as (
 
@@ -56,7 +62,8 @@ batches as (
 
 ),
 
--- 364 days before, the weekday is the same
+-- 364 days before, the weekday is the same. Weeks that were out of order are no measure of those
+-- after them, but a year later they may be the season
 paired as (
 
     select
@@ -65,6 +72,7 @@ paired as (
         case
             when
                 weeks.week_start_date < batches.week_start_date
+                and odd_weeks.source is null
                 and {{ days_between('weeks.week_start_date', 'batches.week_start_date') }}
                 <= 7 * {{ policy_value('drift_recent_weeks') }}
                 then 'recent'
@@ -78,6 +86,10 @@ paired as (
         on
             batches.source = weeks.source
             and batches.week_start_date > weeks.week_start_date
+    left join odd_weeks
+        on
+            weeks.source = odd_weeks.source
+            and weeks.week_start_date = odd_weeks.week_start_date
 
 ),
 
@@ -137,6 +149,7 @@ tries as (
         source,
         as_of_date,
         '{{ period_grain }}' as period_grain,
+        '{{ 'pool' if period_grain == 'resample' else 'shift pool' }}' as pool_grain,
         {{ date_of('run_no') }} as period_start,
         concat('{{ period_grain }} ', cast(run_no as string)) as batch
     from tried
@@ -200,7 +213,7 @@ final as (
         period_grain,
         period_start
         {%- else %}
-        'pool' as period_grain,
+        pool_grain as period_grain,
         cast('2000-01-01' as date) as period_start
         {%- endif %}
     from tries

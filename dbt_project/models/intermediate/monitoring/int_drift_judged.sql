@@ -22,6 +22,12 @@ comparisons as (
 
 ),
 
+odd_weeks as (
+
+    select * from {{ ref('int_drift_weeks') }}
+
+),
+
 importances as (
 
     select * from {{ ref('model_feature_importance') }} where task = 'return'
@@ -64,7 +70,15 @@ dated as (
         comparisons.batch_grain,
         comparisons.batch_start,
         comparisons.batch_end,
-        comparisons.as_of_date
+        comparisons.as_of_date,
+        statistics.batch_lines * statistics.reference_lines
+        / nullif(statistics.batch_lines + statistics.reference_lines, 0) as effective_lines,
+        -- lines of an order, as a line sees it
+        coalesce(
+            max(case when statistics.feature = 'basket_lines' then statistics.baseline_mean end)
+                over (partition by statistics.source, statistics.batch, statistics.reference),
+            1
+        ) as order_lines
     from statistics
     inner join comparisons
         on
@@ -75,7 +89,8 @@ dated as (
 
 ),
 
--- earlier windows against their own references: the half year before is what is usual
+-- earlier windows against their own references: the half year before is what is usual, but for
+-- weeks that were out of order
 earlier as (
 
     select
@@ -84,7 +99,8 @@ earlier as (
         dated.reference,
         dated.feature,
         before.moved_share,
-        before.chi_square / before.chi_square_df as unrest
+        before.chi_square / before.chi_square_df as unrest,
+        before.effective_lines
     from dated
     inner join dated as before
         on
@@ -94,7 +110,14 @@ earlier as (
             and before.batch_grain = 'week'
             and dated.batch_start > before.batch_start
             and {{ days_between('before.batch_start', 'dated.batch_start') }} <= 182
-    where before.outcome = 'compared' and dated.batch_grain in ('week', 'day')
+    left join odd_weeks
+        on
+            before.source = odd_weeks.source
+            and before.batch_start = odd_weeks.week_start_date
+    where
+        before.outcome = 'compared'
+        and dated.batch_grain in ('week', 'day')
+        and odd_weeks.source is null
 
 ),
 
@@ -108,7 +131,8 @@ middles as (
         count(*) as windows,
         percentile_cont(0.5) within group (order by moved_share) as usual,
         percentile_cont(0.5) within group (order by unrest) as unrest,
-        percentile_cont(0.8) within group (order by unrest) as high_unrest
+        percentile_cont(0.8) within group (order by unrest) as high_unrest,
+        percentile_cont(0.5) within group (order by effective_lines) as effective_lines
     from earlier
     group by source, batch, reference, feature
 
@@ -127,7 +151,8 @@ quiet as (
         * percentile_cont(0.5) within group (order by abs(earlier.moved_share - middles.usual))
             as quiet_limit,
         max(middles.unrest) as unrest,
-        max(middles.high_unrest) as high_unrest
+        max(middles.high_unrest) as high_unrest,
+        max(middles.effective_lines) as effective_lines
     from middles
     inner join earlier
         on
@@ -165,54 +190,88 @@ weighed as (
 
 ),
 
+-- lines that are alike are as alike in a day as in a week; by what else weeks differ, few lines
+-- show less than many
+shared as (
+
+    select
+        *,
+        -- what is said of an order is said of each of its lines: so many lines are one
+        case
+            when
+                feature in (
+                    {%- for feature in drift_of_orders() %}
+                    '{{ feature }}'{{ ',' if not loop.last }}
+                    {%- endfor %}
+                )
+                then order_lines
+            else 1
+        end as alike_lines
+    from dated
+
+),
+
+usual as (
+
+    select
+        shared.*,
+        quiet.quiet_limit,
+        quiet.windows,
+        least(quiet.unrest, shared.alike_lines)
+        + greatest(quiet.unrest - shared.alike_lines, 0)
+        * shared.effective_lines / quiet.effective_lines as unrest,
+        quiet.high_unrest / nullif(quiet.unrest, 0) as unrest_spread
+    from shared
+    left join quiet
+        on
+            shared.source = quiet.source
+            and shared.batch = quiet.batch
+            and shared.reference = quiet.reference
+            and shared.feature = quiet.feature
+
+),
+
 sized as (
 
     select
-        dated.*,
-        quiet.quiet_limit,
-        coalesce(quiet.windows, 0) as quiet_windows,
+        usual.*,
+        coalesce(usual.windows, 0) as quiet_windows,
         -- lines of one order are alike and weeks differ: so many times the chi-square of chance is
         -- usual (its median without either is near (1 - 2 / (9 df))^3) ...
         greatest(
             1,
-            coalesce(quiet.unrest / power(1 - 2 / (9.0 * dated.chi_square_df), 3), 1)
+            coalesce(usual.unrest / power(1 - 2 / (9.0 * usual.chi_square_df), 3), 1)
         ) as dispersion,
         -- ... and some weeks differ much more than others: as if the logarithm were normal, with
         -- the spread between the median and the highest fifth of the earlier weeks
         case
-            when dated.chi_square > 0 and quiet.unrest > 0 and quiet.high_unrest > quiet.unrest
+            when usual.chi_square > 0 and usual.unrest > 0 and usual.unrest_spread > 1
                 then
-                0.841621 * ln(dated.chi_square / dated.chi_square_df / quiet.unrest)
-                / ln(quiet.high_unrest / quiet.unrest)
+                0.841621 * ln(usual.chi_square / usual.chi_square_df / usual.unrest)
+                / ln(usual.unrest_spread)
         end as week_deviate,
         case
             when monitors.feature is not null then 1
-            when count(weighed.feature) over (partition by dated.source) = 0 then 1
+            when count(weighed.feature) over (partition by usual.source) = 0 then 1
             else coalesce(weighed.importance, 0)
         end as importance,
         monitors.monitor,
         case
             when
-                dated.batch_grain in ('week', 'day')
-                and coalesce(quiet.windows, 0) < limits.quiet_windows
+                usual.batch_grain in ('week', 'day')
+                and coalesce(usual.windows, 0) < limits.quiet_windows
                 then null
-            when dated.moved_share is null then null
-            else greatest(dated.moved_share - coalesce(quiet.quiet_limit, 0), 0)
+            when usual.moved_share is null then null
+            else greatest(usual.moved_share - coalesce(usual.quiet_limit, 0), 0)
         end as excess_share
-    from dated
+    from usual
     cross join limits
-    left join quiet
-        on
-            dated.source = quiet.source
-            and dated.batch = quiet.batch
-            and dated.reference = quiet.reference
-            and dated.feature = quiet.feature
     left join weighed
         on
-            dated.source = weighed.source
-            and dated.feature = weighed.feature
+            usual.source = weighed.source
+            and usual.feature = weighed.feature
     left join monitors
-        on dated.feature = monitors.feature
+        on usual.feature = monitors.feature
 
 ),
 

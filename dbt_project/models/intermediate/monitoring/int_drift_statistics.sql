@@ -1,7 +1,7 @@
 -- How far each feature of each batch is from its reference, and how likely chance alone is to move
 -- it as far.
 
--- numbers are faster to group by than names
+-- numbers are faster to group by than names and values
 with comparisons as (
 
     select
@@ -32,35 +32,132 @@ limits as (
 
 ),
 
+found as (
+
+    select
+        source,
+        feature,
+        value,
+        member,
+        max(kind) as kind
+    from cells
+    group by source, feature, value, member
+
+),
+
+-- of a feature in the order of its values
+keys as (
+
+    select
+        *,
+        value is null and member is null as is_missing,
+        dense_rank() over (order by source, feature) as feature_no,
+        row_number() over (order by source, feature, value, member) as key_no
+    from found
+
+),
+
+-- every feature of the source is judged in every batch, also where it is not there
+features as (
+
+    select
+        feature_no,
+        max(source) as source,
+        max(feature) as feature,
+        max(kind) as kind
+    from keys
+    group by feature_no
+
+),
+
+keyed as (
+
+    select
+        cells.source,
+        cells.period_grain,
+        cells.period_start,
+        cells.lines,
+        cells.value_total,
+        keys.feature_no,
+        keys.key_no,
+        keys.is_missing
+    from cells
+    inner join keys
+        on
+            cells.source = keys.source
+            and cells.feature = keys.feature
+            and cells.value is not distinct from keys.value
+            and cells.member is not distinct from keys.member
+
+),
+
+periods as (
+
+    select
+        source,
+        period_grain,
+        period_start,
+        feature_no,
+        sum(lines) as lines,
+        sum(case when is_missing then 0 else lines end) as known,
+        sum({{ exact('value_total') }}) as value_total
+    from keyed
+    group by source, period_grain, period_start, feature_no
+
+),
+
+totals as (
+
+    select
+        comparisons.comparison_no,
+        periods.feature_no,
+        {%- for part in ['batch', 'reference'] %}
+        {%- for column, name in [('lines', 'count'), ('known', 'known')] %}
+        sum(case comparisons.part when '{{ part }}' then periods.{{ column }} else 0 end)
+            as {{ part }}_{{ name }},
+        {%- endfor %}
+        cast(sum(case comparisons.part when '{{ part }}' then periods.value_total end) as double)
+            as {{ part }}_total{{ ',' if not loop.last }}
+        {%- endfor %}
+    from comparisons
+    inner join periods
+        on
+            comparisons.source = periods.source
+            and comparisons.period_grain = periods.period_grain
+            and comparisons.period_start = periods.period_start
+    group by comparisons.comparison_no, periods.feature_no
+
+),
+
 -- both sides of each value beside each other
 lined_up as (
 
     select
         comparisons.comparison_no,
-        cells.feature,
-        cells.kind,
-        cells.value,
-        cells.member,
-        sum(case when comparisons.part = 'batch' then cells.lines else 0 end) as batch_lines,
-        sum(case when comparisons.part = 'batch' then 0 else cells.lines end) as reference_lines,
-        sum(
-            {{ exact("case when comparisons.part = 'batch' then cells.value_total else 0 end") }}
-        ) as batch_total,
-        sum(
-            {{ exact("case when comparisons.part = 'batch' then 0 else cells.value_total end") }}
-        ) as reference_total
+        keyed.key_no,
+        sum(case comparisons.part when 'batch' then keyed.lines else 0 end) as batch_lines,
+        sum(case comparisons.part when 'batch' then 0 else keyed.lines end) as reference_lines
     from comparisons
-    inner join cells
+    inner join keyed
         on
-            comparisons.source = cells.source
-            and comparisons.period_grain = cells.period_grain
-            and comparisons.period_start = cells.period_start
-    group by
-        comparisons.comparison_no,
-        cells.feature,
-        cells.kind,
-        cells.value,
-        cells.member
+            comparisons.source = keyed.source
+            and comparisons.period_grain = keyed.period_grain
+            and comparisons.period_start = keyed.period_start
+    group by comparisons.comparison_no, keyed.key_no
+
+),
+
+named as (
+
+    select
+        lined_up.*,
+        keys.feature_no,
+        keys.kind,
+        keys.value,
+        keys.is_missing
+    from lined_up
+    inner join keys
+        on lined_up.key_no = keys.key_no
 
 ),
 
@@ -69,60 +166,53 @@ ordered as (
 
     select
         *,
-        false as is_missing,
         sum(batch_lines) over (
-            partition by comparison_no, feature
-            order by value rows between unbounded preceding and current row
+            partition by comparison_no, feature_no
+            order by key_no rows between unbounded preceding and current row
         ) as batch_below,
         sum(reference_lines) over (
-            partition by comparison_no, feature
-            order by value rows between unbounded preceding and current row
+            partition by comparison_no, feature_no
+            order by key_no rows between unbounded preceding and current row
         ) as reference_below,
-        lead(value) over (partition by comparison_no, feature order by value) as next_value,
+        lead(value) over (partition by comparison_no, feature_no order by key_no) as next_value,
         cast(null as bigint) as member_rank,
         cast(null as bigint) as pooled_rank
-    from lined_up
+    from named
     where value is not null
 
     union all
 
     select
         *,
-        member is null as is_missing,
         cast(null as double) as batch_below,
         cast(null as double) as reference_below,
         cast(null as double) as next_value,
         row_number() over (
-            partition by comparison_no, feature
-            order by case when member is null then 1 else 0 end, reference_lines desc, member
+            partition by comparison_no, feature_no
+            order by case when is_missing then 1 else 0 end, reference_lines desc, key_no
         ) as member_rank,
         row_number() over (
-            partition by comparison_no, feature
+            partition by comparison_no, feature_no
             order by
-                case when member is null then 1 else 0 end,
+                case when is_missing then 1 else 0 end,
                 batch_lines + reference_lines desc,
-                member
+                key_no
         ) as pooled_rank
-    from lined_up
+    from named
     where value is null
 
 ),
 
-totals as (
+counts as (
 
     select
         comparison_no,
-        feature,
-        max(kind) as kind,
-        sum(batch_lines) as batch_lines,
-        sum(reference_lines) as reference_lines,
-        sum(case when is_missing then 0 else batch_lines end) as batch_known,
-        sum(case when is_missing then 0 else reference_lines end) as reference_known,
-        cast(sum(batch_total) as double) as batch_total,
-        cast(sum(reference_total) as double) as reference_total,
+        feature_no,
         cast(count(*) as bigint) as distinct_values
-    from ordered
-    group by comparison_no, feature
+    from lined_up
+    inner join keys
+        on lined_up.key_no = keys.key_no
+    group by comparison_no, feature_no
 
 ),
 
@@ -130,13 +220,11 @@ shared as (
 
     select
         ordered.*,
-        totals.batch_lines as batch_count,
-        totals.reference_lines as reference_count,
+        totals.batch_count,
+        totals.reference_count,
         totals.batch_known,
         totals.reference_known,
         totals.reference_total / nullif(totals.reference_known, 0) as reference_mean,
-        totals.batch_known * totals.reference_known
-        / nullif(totals.batch_known + totals.reference_known, 0) as effective_lines,
         case
             when totals.batch_known > 0 and totals.reference_known > 0 and not ordered.is_missing
                 then
@@ -153,7 +241,7 @@ shared as (
     inner join totals
         on
             ordered.comparison_no = totals.comparison_no
-            and ordered.feature = totals.feature
+            and ordered.feature_no = totals.feature_no
 
 ),
 
@@ -162,7 +250,7 @@ spans as (
 
     select
         comparison_no,
-        feature,
+        feature_no,
         max(abs(share_gap)) as ks_statistic,
         sum(cast(abs(share_gap) * (next_value - value) as decimal(38, 12))) as wasserstein,
         sum(
@@ -171,7 +259,7 @@ spans as (
                 as decimal(38, 12)
             )
         ) as reference_variance,
-        max(effective_lines) as effective_lines,
+        max(batch_known * reference_known / (batch_known + reference_known)) as effective_lines,
         max(batch_known) as batch_known,
         max(reference_known) as reference_known,
         count(*) as value_count,
@@ -179,7 +267,7 @@ spans as (
         max(case when pooled_below < 1 then pooled_below end) as last_share
     from shared
     where value is not null and batch_known > 0 and reference_known > 0
-    group by comparison_no, feature
+    group by comparison_no, feature_no
 
 ),
 
@@ -204,13 +292,13 @@ point_deviates as (
 
     select
         shared.comparison_no,
-        shared.feature,
+        shared.feature_no,
         scaled.ks_plain / sqrt(shared.pooled_below * (1 - shared.pooled_below)) as deviate
     from shared
     inner join scaled
         on
             shared.comparison_no = scaled.comparison_no
-            and shared.feature = scaled.feature
+            and shared.feature_no = scaled.feature_no
     where scaled.value_count <= 12 and shared.pooled_below < 1 and shared.value is not null
 
 ),
@@ -219,11 +307,11 @@ points as (
 
     select
         comparison_no,
-        feature,
+        feature_no,
         cast(sum(cast(2 * {{ normal_tail('deviate') }} as decimal(38, 20))) as double)
             as p_of_points
     from point_deviates
-    group by comparison_no, feature
+    group by comparison_no, feature_no
 
 ),
 
@@ -235,15 +323,15 @@ binned as (
 
     select
         shared.comparison_no,
-        shared.feature,
+        shared.feature_no,
         shared.batch_count,
         shared.reference_count,
         shared.batch_lines,
         shared.reference_lines,
         case
             when shared.is_missing then -1
-            when shared.member is not null and shared.reference_lines = 0 then 0
-            when shared.member is not null then least(shared.member_rank, limits.categories + 1)
+            when shared.kind = 'category' and shared.reference_lines = 0 then 0
+            when shared.kind = 'category' then least(shared.member_rank, limits.categories + 1)
             when shared.reference_known = 0 then 0
             else
                 least(
@@ -256,7 +344,7 @@ binned as (
         end as bin,
         case
             when shared.is_missing then -1
-            when shared.member is not null then least(shared.pooled_rank, limits.categories + 1)
+            when shared.kind = 'category' then least(shared.pooled_rank, limits.categories + 1)
             else
                 least(
                     limits.bins,
@@ -278,14 +366,14 @@ bins as (
 
     select
         comparison_no,
-        feature,
+        feature_no,
         bin,
         batch_count,
         reference_count,
         sum(batch_lines) as batch_lines,
         sum(reference_lines) as reference_lines
     from binned
-    group by comparison_no, feature, bin, batch_count, reference_count
+    group by comparison_no, feature_no, bin, batch_count, reference_count
 
 ),
 
@@ -293,7 +381,7 @@ counted as (
 
     select
         *,
-        count(*) over (partition by comparison_no, feature) as bin_count
+        count(*) over (partition by comparison_no, feature_no) as bin_count
     from bins
 
 ),
@@ -303,7 +391,7 @@ distances as (
 
     select
         comparison_no,
-        feature,
+        feature_no,
         max(bin_count) as bin_count,
         sum(
             cast(
@@ -366,7 +454,7 @@ distances as (
         ) as moved_by_chance,
         max(case when bin = 0 then batch_lines / batch_count else 0 end) as unseen_share
     from counted
-    group by comparison_no, feature
+    group by comparison_no, feature_no
 
 ),
 
@@ -374,14 +462,14 @@ test_bins as (
 
     select
         comparison_no,
-        feature,
+        feature_no,
         test_bin,
         batch_count,
         reference_count,
         sum(batch_lines) as batch_lines,
         sum(reference_lines) as reference_lines
     from binned
-    group by comparison_no, feature, test_bin, batch_count, reference_count
+    group by comparison_no, feature_no, test_bin, batch_count, reference_count
 
 ),
 
@@ -407,14 +495,14 @@ rare as (
 
     select
         comparison_no,
-        feature,
+        feature_no,
         tested_bin,
         max(batch_count) as batch_count,
         max(reference_count) as reference_count,
         sum(batch_lines) as batch_lines,
         sum(reference_lines) as reference_lines
     from sized
-    group by comparison_no, feature, tested_bin
+    group by comparison_no, feature_no, tested_bin
 
 ),
 
@@ -425,7 +513,7 @@ ranked as (
     select
         *,
         row_number() over (
-            partition by comparison_no, feature
+            partition by comparison_no, feature_no
             order by
                 case when tested_bin = -9 then 1 else 0 end,
                 batch_lines + reference_lines desc,
@@ -458,14 +546,14 @@ tested as (
 
     select
         comparison_no,
-        feature,
+        feature_no,
         merged_rank,
         max(batch_count) as batch_count,
         max(reference_count) as reference_count,
         sum(batch_lines) as batch_lines,
         sum(reference_lines) as reference_lines
     from merged
-    group by comparison_no, feature, merged_rank
+    group by comparison_no, feature_no, merged_rank
 
 ),
 
@@ -473,7 +561,7 @@ squares as (
 
     select
         comparison_no,
-        feature,
+        feature_no,
         cast(count(*) - 1 as bigint) as chi_square_df,
         max(batch_count) as batch_count,
         max(reference_count) as reference_count,
@@ -501,7 +589,7 @@ squares as (
             ) as double
         ) as inverse_shares
     from tested
-    group by comparison_no, feature
+    group by comparison_no, feature_no
 
 ),
 
@@ -555,18 +643,6 @@ rescaled as (
 
 ),
 
--- every feature of the source is judged in every batch, also where it is not there
-features as (
-
-    select
-        source,
-        feature,
-        max(kind) as kind
-    from cells
-    group by source, feature
-
-),
-
 asked as (
 
     select
@@ -574,6 +650,7 @@ asked as (
         comparisons.batch,
         comparisons.reference,
         comparisons.comparison_no,
+        features.feature_no,
         features.feature,
         features.kind
     from comparisons
@@ -591,11 +668,11 @@ measured as (
         asked.reference,
         asked.feature,
         asked.kind,
-        coalesce(totals.batch_lines, 0) as batch_lines,
-        coalesce(totals.reference_lines, 0) as reference_lines,
+        coalesce(totals.batch_count, 0) as batch_lines,
+        coalesce(totals.reference_count, 0) as reference_lines,
         totals.batch_known,
         totals.reference_known,
-        totals.distinct_values,
+        counts.distinct_values,
         totals.batch_total / nullif(totals.batch_known, 0) as current_mean,
         totals.reference_total / nullif(totals.reference_known, 0) as baseline_mean,
         sqrt(cast(scaled.reference_variance as double)) as baseline_deviation,
@@ -626,12 +703,12 @@ measured as (
     left join totals
         on
             asked.comparison_no = totals.comparison_no
-            and asked.feature = totals.feature
-    {%- for table_name in ['distances', 'scaled', 'rescaled', 'points'] %}
+            and asked.feature_no = totals.feature_no
+    {%- for table_name in ['counts', 'distances', 'scaled', 'rescaled', 'points'] %}
     left join {{ table_name }}
         on
             asked.comparison_no = {{ table_name }}.comparison_no
-            and asked.feature = {{ table_name }}.feature
+            and asked.feature_no = {{ table_name }}.feature_no
     {%- endfor %}
 
 ),

@@ -85,13 +85,13 @@ families as (
 
 ),
 
--- weeks that are held against weeks before that were in order
+-- what a critical week brings, late deliveries and low ratings, comes in the weeks after it
 critical as (
 
     select
         source,
         batch_start,
-        {{ policy_value('drift_recent_weeks') }} as recent_weeks
+        {{ policy_value('drift_delivery_wait_days') }} as wait_days
     from batches
     where severity = 'critical'
 
@@ -107,7 +107,7 @@ quiet as (
         on
             batches.source = critical.source
             and {{ days_between('critical.batch_start', 'batches.batch_start') }}
-            between 0 and 7 * critical.recent_weeks
+            between 0 and critical.wait_days
     where critical.source is null
     group by batches.source, batches.batch
 
