@@ -56,16 +56,16 @@ first_lines as (
 quartiles as (
 
     select
-        source
-    {%- for feature in numbers %}
-    {%- set value = 'cast(' ~ ('cast(is_guest as int)' if feature == 'is_guest' else feature)
-        ~ ' as double)' %}
-        {%- for quartile in [1, 2, 3] %},
+        {%- for feature in numbers %}
+        {%- set value = 'cast(cast(is_guest as int) as double)' if feature == 'is_guest'
+            else 'cast(' ~ feature ~ ' as double)' %}
+        {%- for quartile in [1, 2, 3] %}
         percentile_cont({{ quartile / 4 }}) within group (order by {{ value }})
-            as {{ feature }}_{{ quartile }}
-        {%- endfor %},
-        stddev_pop({{ value }}) as {{ feature }}_deviation
-    {%- endfor %}
+            as {{ feature }}_{{ quartile }},
+        {%- endfor %}
+        stddev_pop({{ value }}) as {{ feature }}_deviation,
+        {%- endfor %}
+        source
     from first_lines
     group by source
 
@@ -74,13 +74,13 @@ quartiles as (
 spreads as (
 
     select
-        source
-    {%- for feature in numbers %},
+        {%- for feature in numbers %}
         coalesce({{ feature }}_2, 0) as {{ feature }}_median,
         {{ drift_spread(
             feature ~ '_1', feature ~ '_2', feature ~ '_3', feature ~ '_deviation'
-        ) }} as {{ feature }}_spread
-    {%- endfor %}
+        ) }} as {{ feature }}_spread,
+        {%- endfor %}
+        source
     from quartiles
 
 ),
@@ -88,12 +88,12 @@ spreads as (
 grids as (
 
     select
-        source
-    {%- for feature in numbers %},
+        {%- for feature in numbers %}
         {{ feature }}_spread,
         round({{ feature }}_median / {{ feature }}_spread, 0) * {{ feature }}_spread
-            as {{ feature }}_centre
-    {%- endfor %}
+            as {{ feature }}_centre,
+        {%- endfor %}
+        source
     from spreads
 
 ),
@@ -294,6 +294,15 @@ lines_of_{{ feature }} as (
     where period_grain = 'pool'
 
     {%- for shift in shifts if shift.feature == feature %}
+    {%- set shown = [shift.value ~ ' as ' ~ feature] %}
+    {%- if feature in numbers %}
+    {%- do shown.append(
+        drift_cell(
+            shift.value, 'grids.' ~ feature ~ '_centre', 'grids.' ~ feature ~ '_spread',
+            'limits.cells'
+        ) ~ ' as ' ~ feature ~ '_cell'
+    ) %}
+    {%- endif %}
 
     union all
 
@@ -302,13 +311,7 @@ lines_of_{{ feature }} as (
         '{{ shift.period_grain }}' as period_grain,
         drawn.drawn_start as period_start,
         drawn.is_delivery_known,
-        {{ shift.value }} as {{ feature }}
-        {%- if feature in numbers %},
-        {{ drift_cell(
-            shift.value, 'grids.' ~ feature ~ '_centre', 'grids.' ~ feature ~ '_spread',
-            'limits.cells'
-        ) }} as {{ feature }}_cell
-        {%- endif %}
+        {{ shown | join(',\n        ') }}
     from drawn
     inner join grids
         on drawn.source = grids.source

@@ -111,14 +111,16 @@ totals as (
     select
         comparisons.comparison_no,
         periods.feature_no,
-        {%- for part in ['batch', 'reference'] %}
-        {%- for column, name in [('lines', 'count'), ('known', 'known')] %}
-        sum(case comparisons.part when '{{ part }}' then periods.{{ column }} else 0 end)
-            as {{ part }}_{{ name }},
-        {%- endfor %}
-        cast(sum(case comparisons.part when '{{ part }}' then periods.value_total end) as double)
-            as {{ part }}_total{{ ',' if not loop.last }}
-        {%- endfor %}
+        sum(case comparisons.part when 'batch' then periods.lines else 0 end) as batch_count,
+        sum(case comparisons.part when 'batch' then periods.known else 0 end) as batch_known,
+        cast(
+            sum(case comparisons.part when 'batch' then periods.value_total end) as double
+        ) as batch_total,
+        sum(case comparisons.part when 'batch' then 0 else periods.lines end) as reference_count,
+        sum(case comparisons.part when 'batch' then 0 else periods.known end) as reference_known,
+        cast(
+            sum(case comparisons.part when 'batch' then null else periods.value_total end) as double
+        ) as reference_total
     from comparisons
     inner join periods
         on
@@ -209,9 +211,7 @@ counts as (
         comparison_no,
         feature_no,
         cast(count(*) as bigint) as distinct_values
-    from lined_up
-    inner join keys
-        on lined_up.key_no = keys.key_no
+    from named
     group by comparison_no, feature_no
 
 ),
