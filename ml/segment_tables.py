@@ -128,11 +128,12 @@ def fits_table(
                     )
     columns = list(zip(*rows, strict=True)) or [()] * 14
     numbers = ("centroid", "mean", "sd", "lower", "upper", "pool_share", "inertia")
+    # numpy's own texts: for every object of an array DuckDB looks for pandas, here on disk
     return {
-        "source": np.array(columns[0], dtype=object),
+        "source": np.array(columns[0], dtype=str),
         "as_of_date": np.array(columns[1], dtype="datetime64[us]"),
         "cluster_id": np.array(columns[2], dtype=np.int64),
-        "feature": np.array(columns[3], dtype=object),
+        "feature": np.array(columns[3], dtype=str),
         **{
             name: np.array(columns[4 + number], dtype=float).round(segmentation.DECIMALS)
             for number, name in enumerate(numbers)
