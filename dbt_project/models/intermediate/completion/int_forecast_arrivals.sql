@@ -173,11 +173,51 @@ aged as (
 
 ),
 
+-- joined a million times, so by number
+numbered_curves as (
+
+    select
+        source,
+        as_of_date,
+        stratum_1,
+        stratum_2,
+        row_number() over (order by source, as_of_date, stratum_1, stratum_2) as curve_number
+    from curves
+    group by source, as_of_date, stratum_1, stratum_2
+
+),
+
+curve_steps as (
+
+    select
+        numbered_curves.curve_number,
+        curves.age_days,
+        curves.first_week_share,
+        curves.week_share,
+        curves.first_week_slope_step,
+        curves.week_slope_step
+    from curves
+    inner join numbered_curves
+        on
+            curves.source = numbered_curves.source
+            and curves.as_of_date = numbered_curves.as_of_date
+            and curves.stratum_1 = numbered_curves.stratum_1
+            and curves.stratum_2 = numbered_curves.stratum_2
+
+),
+
 -- which age do the sales of a day reach when each coming week begins?
 starts as (
 
     select
-        aged.*,
+        aged.source,
+        aged.as_of_date,
+        aged.category,
+        aged.original_currency,
+        aged.sale_month,
+        aged.sale_week,
+        aged.quantity,
+        numbered_curves.curve_number,
         weeks.week_number,
         aged.age_days
         + case
@@ -189,10 +229,17 @@ starts as (
         on
             aged.source = replayed.source
             and aged.as_of_date = replayed.as_of_date
+    inner join numbered_curves
+        on
+            aged.source = numbered_curves.source
+            and aged.as_of_date = numbered_curves.as_of_date
+            and aged.stratum_1 = numbered_curves.stratum_1
+            and aged.stratum_2 = numbered_curves.stratum_2
     cross join weeks
 
 ),
 
+-- added up in whole billionths: doubles would depend on their order
 arriving as (
 
     select
@@ -203,32 +250,35 @@ arriving as (
         starts.sale_month,
         starts.sale_week,
         starts.week_number,
-        round(
+        cast(
             sum(
-                starts.quantity * case
-                    when starts.week_number = 1 then curves.first_week_share
-                    else curves.week_share
-                end
-            ),
-            9
-        ) as arriving_quantity,
-        round(
+                cast(
+                    round(
+                        1e9 * starts.quantity * case
+                            when starts.week_number = 1 then steps.first_week_share
+                            else steps.week_share
+                        end
+                    ) as bigint
+                )
+            ) as double
+        ) / 1e9 as arriving_quantity,
+        cast(
             sum(
-                starts.quantity * case
-                    when starts.week_number = 1 then curves.first_week_slope_step
-                    else curves.week_slope_step
-                end
-            ),
-            9
-        ) as slope_quantity
+                cast(
+                    round(
+                        1e9 * starts.quantity * case
+                            when starts.week_number = 1 then steps.first_week_slope_step
+                            else steps.week_slope_step
+                        end
+                    ) as bigint
+                )
+            ) as double
+        ) / 1e9 as slope_quantity
     from starts
-    inner join curves
+    inner join curve_steps as steps
         on
-            starts.source = curves.source
-            and starts.as_of_date = curves.as_of_date
-            and starts.stratum_1 = curves.stratum_1
-            and starts.stratum_2 = curves.stratum_2
-            and starts.start_age_days = curves.age_days
+            starts.curve_number = steps.curve_number
+            and starts.start_age_days = steps.age_days
     where starts.start_age_days >= -7
     group by
         starts.source,
