@@ -185,7 +185,7 @@ final as (
                     when 'kept' then 'No new model: ' || reason
                     when 'recalibrated'
                         then
-                        'Level and slope of ' || cast(trained_on as string) || ', ' || reason
+                        'Recalibrated on ' || cast(trained_on as string) || ': it ' || reason
                     else 'Known on ' || cast(trained_on as string)
                 end
                 || case
